@@ -1,1 +1,40 @@
-//! To be written.
+//! The vocabulary of Tidelog: pure values, no I/O, no clock, no randomness.
+//!
+//! Everything that two locations must agree on bit by bit lives here: the text forms, the limits, the canonical
+//! bytes of an event and the hash chain over them. Every other room depends on this one; it depends on none.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`caps`] | every limit, in one place |
+//! | [`id`] | locations, incarnations, origins, event ids |
+//! | [`vector_time`] | causal contexts, version and covered vectors, tokens |
+//! | [`position`] | positions in a local log and the lineage that judges them |
+//! | [`hlc`] | the hybrid logical clock |
+//! | [`event`] | the envelope |
+//! | [`canonical`] | the bytes that are digested, stored and forwarded |
+//! | [`chain`] | digests and the hash chain |
+//! | [`select`] | selectors and append conditions |
+//! | [`version`] | application versions |
+
+pub mod canonical;
+pub mod caps;
+pub mod chain;
+pub mod event;
+pub mod hlc;
+pub mod id;
+pub mod limit;
+pub mod position;
+pub mod select;
+pub mod vector_time;
+pub mod version;
+
+pub use canonical::CanonicalError;
+pub use chain::{ChainHash, Digest};
+pub use event::{Cause, Event, NewEvent, StoredEvent};
+pub use hlc::{HlcClock, HybridTime};
+pub use id::{EventId, Incarnation, LocationName, Origin, ParseError};
+pub use limit::LimitError;
+pub use position::{Lineage, LineageEntry, Position, PositionError};
+pub use select::{Condition, Selector};
+pub use vector_time::{Causality, VectorTime};
+pub use version::ApplicationVersion;
