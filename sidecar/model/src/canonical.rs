@@ -91,7 +91,9 @@ pub fn encode(event: &Event) -> Vec<u8> {
     out.bytes(tag::EMITTER_ID, event.emitter_id.as_bytes());
     out.bytes(tag::AGGREGATE_ID, event.aggregate_id.as_bytes());
     out.field(tag::DESTINATIONS, |w| {
-        event.destinations.iter().for_each(|d| w.item(d.as_bytes()))
+        for destination in &event.destinations {
+            w.item(destination.as_bytes());
+        }
     });
     out.field(tag::METADATA, |w| {
         for (key, value) in &event.metadata {

@@ -20,7 +20,7 @@ impl Selector {
     /// True when the event is wanted.
     pub fn matches(&self, event: &Event) -> bool {
         (self.keys.is_empty() || self.keys.iter().any(|k| event.has_key(k)))
-            && (self.types.is_empty() || self.types.iter().any(|t| *t == event.event_type))
+            && (self.types.is_empty() || self.types.contains(&event.event_type))
             && (self.origins.is_empty() || self.origins.contains(&event.id.origin.location))
     }
 
@@ -45,6 +45,6 @@ impl Condition {
     /// True when the event is one that the condition looks at.
     pub fn matches(&self, event: &Event) -> bool {
         self.keys.iter().any(|k| event.has_key(k))
-            && (self.types.is_empty() || self.types.iter().any(|t| *t == event.event_type))
+            && (self.types.is_empty() || self.types.contains(&event.event_type))
     }
 }

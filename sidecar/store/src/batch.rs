@@ -1,0 +1,82 @@
+//! What changes in one transaction.
+
+use tidelog_model::{
+    ChainHash, Digest, EventId, HybridTime, Incarnation, LineageEntry, LocationName, StoredEvent,
+    VectorTime,
+};
+
+use crate::state::Progress;
+
+/// What must still be true for a write to happen. Checked by the same statement that writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// The incarnation in the writer's memory (0 before the first raise).
+    pub incarnation: Incarnation,
+    /// The nonce of the writer's lease.
+    pub nonce: u64,
+    /// The head in the writer's memory.
+    pub head: u64,
+}
+
+/// One group commit: events, head, hash, vectors, clock, request ids and progress, all or nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteBatch {
+    /// Checked first.
+    pub guard: Guard,
+    /// Events with sequences `guard.head + 1 ..`, without gaps. May be empty (vectors or progress only).
+    pub events: Vec<StoredEvent>,
+    /// Hash chain after the last event.
+    pub hash: ChainHash,
+    /// Version vector afterwards.
+    pub version_vector: VectorTime,
+    /// Covered vector afterwards.
+    pub covered_vector: VectorTime,
+    /// High water of the hybrid clock afterwards.
+    pub clock: HybridTime,
+    /// High water of `stored_at` afterwards.
+    pub stored_at_micros: i64,
+    /// The progress of one source, when the batch carries a replicated frame.
+    pub progress: Option<(LocationName, Progress)>,
+}
+
+impl WriteBatch {
+    /// The head after the batch.
+    pub fn head(&self) -> u64 {
+        self.guard.head + self.events.len() as u64
+    }
+}
+
+/// An id whose first content was taken back by a late raise.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VoidedId {
+    /// The id.
+    pub id: EventId,
+    /// The digest of the content that must never be stored again.
+    pub digest: Digest,
+}
+
+/// A new incarnation, persisted before anything is served under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raise {
+    /// Checked first.
+    pub guard: Guard,
+    /// The new incarnation and its base. The base is the head, or with `rewrite` the last proven position.
+    pub entry: LineageEntry,
+    /// For a loss that was detected late: what replaces everything above the base.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// Everything above the base of a late raise, written anew in the same transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rewrite {
+    /// Replace all events above the base; sequences `base + 1 ..`, without gaps.
+    pub events: Vec<StoredEvent>,
+    /// Hash chain after the last of them.
+    pub hash: ChainHash,
+    /// Version vector afterwards.
+    pub version_vector: VectorTime,
+    /// Covered vector afterwards.
+    pub covered_vector: VectorTime,
+    /// Ids that are taken back, added to those already voided.
+    pub voided: Vec<VoidedId>,
+}

@@ -1,0 +1,83 @@
+//! What can go wrong in a store, sorted by what the caller has to do.
+
+use thiserror::Error;
+
+/// A failed read or administrative write. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// The database cannot be reached or refuses to work for now; retry.
+    #[error("storage unavailable: {0}")]
+    Unavailable(String),
+    /// No room is left; retry when there is.
+    #[error("storage full: {0}")]
+    Full(String),
+    /// What was read back is not what was written. Needs a person.
+    #[error("stored data is corrupt at {place}: {detail}")]
+    Corrupted {
+        /// Table and key, or local sequence.
+        place: String,
+        /// What does not fit.
+        detail: String,
+    },
+    /// The database was written by a newer build.
+    #[error(
+        "database schema is version {found}, this build knows up to {known}; use a newer build"
+    )]
+    SchemaTooNew {
+        /// Version in the database.
+        found: i64,
+        /// Newest version of this build.
+        known: i64,
+    },
+    /// The database belongs to another log or location.
+    #[error("database belongs to {found}, not to {expected}; check the storage setting")]
+    WrongOwner {
+        /// `log/location` in the database.
+        found: String,
+        /// `log/location` asked for.
+        expected: String,
+    },
+    /// Another process has the database open.
+    #[error("database {path} is in use by {holder}; stop that process first")]
+    InUse {
+        /// The database.
+        path: String,
+        /// Who holds it, as far as it said.
+        holder: String,
+    },
+    /// The database is set up so that what it acknowledges may be lost.
+    #[error("database is not durable: {0}")]
+    NotDurable(String),
+    /// The settings of the store cannot work whatever the database does.
+    #[error("storage setting: {0}")]
+    Setting(String),
+    /// This store cannot do that.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+impl StoreError {
+    /// True when trying again later may help.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Full(_))
+    }
+}
+
+/// A failed commit. Every variant but one is definite: nothing of the batch is in the log and nothing of it will ever be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CommitError {
+    /// The guard did not hold: another writer, another incarnation or another head.
+    #[error(
+        "fenced: the database has another incarnation, writer or head than this writer's memory"
+    )]
+    Fenced,
+    /// An event's `(origin, sequence)` is stored already.
+    #[error("an event id of the batch is stored already")]
+    DuplicateIdentity,
+    /// Definitely not committed.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+    /// The connection broke while committing: read the state again to know.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
