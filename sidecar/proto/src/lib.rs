@@ -1,1 +1,14 @@
-//! To be written.
+//! The wire types of `tidelog.v1`, and their conversion to the model.
+//!
+//! The `.proto` files below `proto/` are the API; this crate is what the compiler makes of them, plus what every server and
+//! client would otherwise write again.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`v1`] | generated messages, clients and servers |
+
+pub mod v1;
+
+/// The encoded `FileDescriptorSet` of everything in [`v1`] and what it imports, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/tidelog_descriptor.bin"));
