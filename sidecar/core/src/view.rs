@@ -50,9 +50,10 @@ impl LogView {
 
     /// The incarnation in force with its base (0 with base 0 before the first raise).
     pub fn current(&self) -> LineageEntry {
-        self.lineage
-            .current()
-            .unwrap_or(LineageEntry { incarnation: Incarnation(0), base: 0 })
+        self.lineage.current().unwrap_or(LineageEntry {
+            incarnation: Incarnation(0),
+            base: 0,
+        })
     }
 
     /// The origin of what is appended here now.

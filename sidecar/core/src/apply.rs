@@ -1,0 +1,170 @@
+//! Applying a frame inside the target's transaction.
+//!
+//! Two guards, and both are needed: the version vector prevents duplicates, continuity of frames prevents losses.
+
+use std::sync::Arc;
+
+use tidelog_model::{StoredEvent, VectorTime, caps};
+use tidelog_store::{Progress, VoidedId};
+
+use crate::frame::{Frame, FrameEvent, FrameFault, FrameOutcome};
+use crate::log::{Draft, FrameWork, LogCore};
+
+/// What one event of a frame turns out to be.
+enum Fate {
+    Store,
+    Redundant,
+    Loss,
+}
+
+impl Draft<'_> {
+    /// Applies a frame, all of it or nothing.
+    pub(crate) fn apply(&mut self, work: &FrameWork) -> FrameOutcome {
+        let frame = &work.frame;
+        if let Some(outcome) = self.continuity(work) {
+            return outcome;
+        }
+        if let Some(fault) = malformed(frame) {
+            return FrameOutcome::Stalled(fault);
+        }
+        let before = self.core.clone();
+        let kept = self.events.len();
+        match self.store_events(frame) {
+            Ok((stored, redundant)) => {
+                self.core.covered_vector.merge(
+                    &frame
+                        .covered
+                        .filtered(|origin| work.edge.behind.contains(&origin.location)),
+                );
+                let progress = Progress {
+                    position: frame.to,
+                    hash: frame.hash_to,
+                    lineage: work.edge.lineage.clone(),
+                };
+                Arc::make_mut(&mut self.core.progress)
+                    .insert(work.edge.source.clone(), progress.clone());
+                self.moved = Some((work.edge.source.clone(), progress));
+                FrameOutcome::Applied { stored, redundant }
+            }
+            Err(outcome) => {
+                self.core = before;
+                self.events.truncate(kept);
+                outcome
+            }
+        }
+    }
+
+    /// `None` when the frame continues the stored progress exactly.
+    fn continuity(&self, work: &FrameWork) -> Option<FrameOutcome> {
+        let frame = &work.frame;
+        let progress = self
+            .core
+            .progress
+            .get(&work.edge.source)
+            .cloned()
+            .unwrap_or_default();
+        if frame.from == progress.position && frame.hash_from == progress.hash {
+            None
+        } else if frame.to <= progress.position {
+            Some(FrameOutcome::Dropped)
+        } else {
+            Some(FrameOutcome::Discontinuous)
+        }
+    }
+
+    fn store_events(&mut self, frame: &Frame) -> Result<(usize, usize), FrameOutcome> {
+        let mut stored = 0;
+        let mut redundant = 0;
+        for received in &frame.events {
+            match self.judge(frame, received)? {
+                Fate::Redundant => redundant += 1,
+                Fate::Loss => return Err(FrameOutcome::LossProven(Box::new(received.clone()))),
+                Fate::Store => {
+                    self.store(received)?;
+                    stored += 1;
+                }
+            }
+        }
+        Ok((stored, redundant))
+    }
+
+    fn judge(&self, frame: &Frame, received: &FrameEvent) -> Result<Fate, FrameOutcome> {
+        let event = &received.event;
+        let id = &event.id;
+        let stall = |fault| FrameOutcome::Stalled(fault);
+        event.check().map_err(|error| {
+            stall(FrameFault::Limit {
+                id: id.clone(),
+                error,
+            })
+        })?;
+        if !frame.covered.covers_id(id) || !frame.covered.covers(&event.context) {
+            return Err(stall(FrameFault::NotCovered { id: id.clone() }));
+        }
+        let mine = id.origin.location == self.core.identity.location;
+        if mine && is_beyond_history(&self.core, received) {
+            return Ok(Fate::Loss);
+        }
+        if self.core.version_vector.covers_id(id) {
+            return Ok(Fate::Redundant);
+        }
+        let taken_back = VoidedId {
+            id: id.clone(),
+            digest: received.digest,
+        };
+        if self.core.voided_set.contains(&taken_back) {
+            return Ok(Fate::Redundant);
+        }
+        Ok(Fate::Store)
+    }
+
+    fn store(&mut self, received: &FrameEvent) -> Result<(), FrameOutcome> {
+        let event = &received.event;
+        let time: VectorTime = event.vector_time();
+        self.core.version_vector.merge(&time);
+        self.core.covered_vector.merge(&time);
+        let entries = self.core.version_vector.len();
+        if entries > caps::VECTOR_ENTRIES_MAX {
+            let fault = FrameFault::VectorFull {
+                id: event.id.clone(),
+                entries,
+            };
+            return Err(FrameOutcome::Stalled(fault));
+        }
+        if !self.core.clock.observe(event.time, self.now_micros) {
+            self.core.clock_ahead += 1;
+        }
+        self.core.head += 1;
+        self.core.hash = self.core.hash.next(&event.id, &received.digest);
+        self.events.push(StoredEvent {
+            sequence: self.core.head,
+            stored_at_micros: self.core.stored_at_micros,
+            appended_here: false,
+            digest: received.digest,
+            event: event.clone(),
+        });
+        Ok(())
+    }
+}
+
+/// True for an own event that this location cannot have written in the history it holds: of the incarnation in force beyond what
+/// it wrote, or of a later incarnation. (Own events of older or forgotten incarnations are lost events that come back.)
+pub(crate) fn is_beyond_history(core: &LogCore, received: &FrameEvent) -> bool {
+    let id = &received.event.id;
+    id.origin.location == core.identity.location
+        && (id.origin.incarnation > core.origin.incarnation
+            || (id.origin.incarnation == core.origin.incarnation
+                && id.sequence > core.version_vector.get(&core.origin)))
+}
+
+fn malformed(frame: &Frame) -> Option<FrameFault> {
+    let span = frame.to.checked_sub(frame.from);
+    if span.is_some_and(|s| frame.events.len() as u64 <= s) && frame.to <= caps::SEQUENCE_MAX {
+        return None;
+    }
+    Some(FrameFault::Malformed {
+        from: frame.from,
+        to: frame.to,
+        events: frame.events.len(),
+    })
+}
