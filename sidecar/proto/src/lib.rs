@@ -6,8 +6,17 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`v1`] | generated messages, clients and servers |
+//! | [`convert`] | between the wire and the model |
+//! | [`error`] | reasons, details, statuses |
+//! | [`json`] | events in JSON |
 
+pub mod convert;
+pub mod error;
+pub mod json;
 pub mod v1;
+
+pub use convert::FieldError;
+pub use error::{ApiError, ErrorReason};
 
 /// The encoded `FileDescriptorSet` of everything in [`v1`] and what it imports, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
