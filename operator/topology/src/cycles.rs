@@ -1,0 +1,182 @@
+//! The filtered-cycle rule: in a component of three or more locations every edge admits the same events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::check::FilterUses;
+use crate::example::{LostEvent, lost_event};
+use crate::finding::{Finding, FindingKind, list};
+use crate::input::Log;
+use crate::plan::{Bridge, Component, Edge, EdgeId, Predicate};
+
+/// What is known about each predicate of a plan; one that does not compile is absent.
+pub(crate) type Uses = BTreeMap<Predicate, FilterUses>;
+
+/// Sorts the biconnected components of a graph into components and bridges.
+pub(crate) fn split(
+    blocks: Vec<BTreeSet<(String, String)>>,
+    edges: &BTreeMap<EdgeId, Edge>,
+) -> (Vec<Component>, Vec<Bridge>) {
+    let (mut components, mut bridges) = (Vec::new(), Vec::new());
+    for block in blocks {
+        let locations: BTreeSet<String> = block
+            .iter()
+            .flat_map(|(a, b)| [a.clone(), b.clone()])
+            .collect();
+        let ids: BTreeSet<EdgeId> = block
+            .iter()
+            .flat_map(|(a, b)| [EdgeId::new(a, b), EdgeId::new(b, a)])
+            .filter(|id| edges.contains_key(id))
+            .collect();
+        let filtered = ids.iter().any(|id| !edges[id].filters.is_empty());
+        if locations.len() > 2 {
+            components.push(Component {
+                locations,
+                edges: ids,
+                filtered,
+            });
+        } else {
+            bridges.push(Bridge {
+                locations,
+                edges: ids,
+                filtered,
+            });
+        }
+    }
+    components.sort();
+    bridges.sort();
+    (components, bridges)
+}
+
+/// One finding per component whose edges do not admit the same events.
+pub(crate) fn filtered_cycles(
+    components: &[Component],
+    edges: &BTreeMap<EdgeId, Edge>,
+    uses: &Uses,
+    findings: &mut Vec<Finding>,
+) {
+    for component in components {
+        let members: Vec<&Edge> = component.edges.iter().map(|id| &edges[id]).collect();
+        let mut groups: BTreeMap<Vec<&Predicate>, Vec<&Edge>> = BTreeMap::new();
+        for edge in &members {
+            groups
+                .entry(edge.predicates().collect())
+                .or_default()
+                .push(edge);
+        }
+        let local: BTreeSet<&str> = members
+            .iter()
+            .flat_map(|edge| &edge.filters)
+            .filter(|filter| {
+                uses.get(&filter.predicate)
+                    .is_some_and(FilterUses::is_local)
+            })
+            .map(|filter| filter.name.as_str())
+            .collect();
+        let what = if groups.len() > 1 {
+            let groups = groups
+                .iter()
+                .map(|(predicates, edges)| describe(predicates, edges));
+            format!(
+                "their edges do not admit the same events: {}",
+                groups.collect::<Vec<_>>().join("; ")
+            )
+        } else if !local.is_empty() {
+            format!(
+                "filter {} reads `source` or `target`, so it admits different events on different edges",
+                list(local)
+            )
+        } else {
+            continue;
+        };
+        let example = match lost_event(&members, uses) {
+            Some(lost) => sentence(&lost),
+            None => "no event is lost while the edges run only this way; an edge in the other direction could change \
+                     that, so the rule does not look at directions"
+                .to_owned(),
+        };
+        findings.push(
+            Finding::new(
+                FindingKind::FilteredCycle,
+                format!("component {}", component.locations.iter().cloned().collect::<Vec<_>>().join(", ")),
+                format!(
+                    "these locations are linked in a cycle, and {what}. Put the same filters on every edge between \
+                     them, or filter events where they are appended (exportFilter), or take links away until the \
+                     filtered edge is the only way between its two sides"
+                ),
+            )
+            .of_links(members.iter().map(|edge| edge.link.as_str()))
+            .with_example(example),
+        );
+    }
+}
+
+fn describe(predicates: &[&Predicate], edges: &[&Edge]) -> String {
+    let ids = list(edges.iter().map(|edge| edge.id()));
+    if predicates.is_empty() {
+        return format!("no filter on {ids}");
+    }
+    let filters: Vec<String> = edges[0]
+        .filters
+        .iter()
+        .map(|filter| {
+            let on_error = filter.predicate.on_error;
+            format!(
+                "{} `{}` ({})",
+                filter.name,
+                filter.predicate.cel,
+                on_error.as_str()
+            )
+        })
+        .collect();
+    format!("{} on {ids}", filters.join(" and "))
+}
+
+fn sentence(lost: &LostEvent) -> String {
+    let LostEvent {
+        origin,
+        target,
+        predicate,
+        local_to,
+        slow,
+        fast,
+    } = lost;
+    let elsewhere = match local_to {
+        Some(edge) => format!("refuses on {edge} and admits elsewhere"),
+        None => "refuses".to_owned(),
+    };
+    format!(
+        "event 1, which `{predicate}` {elsewhere}, is appended at {origin}, then event 2, which it admits. Event 2 takes \
+         {fast} while event 1 is still on its way by {slow}. {target} stores event 2, whose context says that event 1 \
+         came before it, takes event 1 for a duplicate when it arrives and drops it: event 1 is lost at {target}",
+        fast = fast.join(" -> "),
+        slow = slow.join(" -> "),
+    )
+}
+
+/// An export filter that reads `target` is a link filter in disguise, and has the same place: bridges.
+pub(crate) fn local_export_filters(
+    log: &Log,
+    components: &[Component],
+    uses: &BTreeMap<String, FilterUses>,
+    findings: &mut Vec<Finding>,
+) {
+    for location in &log.locations {
+        if !uses.get(&location.name).is_some_and(|uses| uses.target) {
+            continue;
+        }
+        if let Some(component) = components
+            .iter()
+            .find(|c| c.locations.contains(&location.name))
+        {
+            findings.push(Finding::new(
+                FindingKind::FilteredCycle,
+                format!("location {}", location.name),
+                format!(
+                    "its export filter reads `target`, and {} are linked in a cycle: an event that may go to one of them \
+                     and not to another is overtaken by its effects and lost. Leave `target` out of the filter",
+                    list(&component.locations),
+                ),
+            ));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A concrete way to lose an event in a component whose edges admit different events.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::check::FilterUses;
+use crate::cycles::Uses;
+use crate::plan::{Edge, EdgeId, Predicate};
+
+/// Event 1 is refused somewhere on the fast path and admitted all along the slow one; event 2 is admitted everywhere.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LostEvent {
+    pub origin: String,
+    pub target: String,
+    pub predicate: String,
+    /// The edge that refuses event 1, when the same expression admits it on other edges.
+    pub local_to: Option<EdgeId>,
+    pub slow: Vec<String>,
+    pub fast: Vec<String>,
+}
+
+/// The shortest example there is; `None` when no two directed paths of the component show one.
+///
+/// For each filter and each edge that carries it: event 1 needs a path around all edges that refuse it, event 2 takes a path
+/// over this edge. Where both end, event 2 can be first.
+pub(crate) fn lost_event(edges: &[&Edge], uses: &Uses) -> Option<LostEvent> {
+    let locations: BTreeSet<&str> = edges
+        .iter()
+        .flat_map(|edge| [edge.source.as_str(), edge.target.as_str()])
+        .collect();
+    let every_way = Ways::new(edges.iter().copied());
+    let mut best: Option<LostEvent> = None;
+    for refusing in edges {
+        for predicate in refusing.predicates() {
+            let local = uses.get(predicate).is_some_and(FilterUses::is_local);
+            let refused = |edge: &Edge| {
+                if local {
+                    edge.id() == refusing.id()
+                } else {
+                    carries(edge, predicate)
+                }
+            };
+            let admitting = Ways::new(edges.iter().copied().filter(|edge| !refused(edge)));
+            // The two ends of the edge itself first: that is the example that explains most.
+            let near = (refusing.source.as_str(), refusing.target.as_str());
+            let all = locations
+                .iter()
+                .flat_map(|o| locations.iter().map(move |t| (*o, *t)));
+            for (origin, target) in std::iter::once(near).chain(all) {
+                if origin == target {
+                    continue;
+                }
+                let Some(slow) = admitting.path(origin, target, &[]) else {
+                    continue;
+                };
+                let Some(mut fast) = every_way.path(origin, &refusing.source, &[]) else {
+                    continue;
+                };
+                let Some(rest) = every_way.path(&refusing.target, target, &fast) else {
+                    continue;
+                };
+                fast.extend(rest);
+                let shorter = best
+                    .as_ref()
+                    .is_none_or(|best| slow.len() + fast.len() < best.slow.len() + best.fast.len());
+                if shorter {
+                    best = Some(LostEvent {
+                        origin: origin.to_owned(),
+                        target: target.to_owned(),
+                        predicate: predicate.cel.clone(),
+                        local_to: local.then(|| refusing.id()),
+                        slow,
+                        fast,
+                    });
+                }
+                if (origin, target) == near {
+                    break;
+                }
+            }
+            if best
+                .as_ref()
+                .is_some_and(|best| best.fast.len() == 2 && best.slow.len() == 3)
+            {
+                return best; // Nothing is shorter than one edge against two.
+            }
+        }
+    }
+    best
+}
+
+fn carries(edge: &Edge, predicate: &Predicate) -> bool {
+    edge.predicates().any(|other| other == predicate)
+}
+
+/// Directed edges by source.
+struct Ways<'a>(BTreeMap<&'a str, BTreeSet<&'a str>>);
+
+impl<'a> Ways<'a> {
+    fn new(edges: impl Iterator<Item = &'a Edge>) -> Self {
+        let mut ways: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for edge in edges {
+            ways.entry(&edge.source).or_default().insert(&edge.target);
+        }
+        Self(ways)
+    }
+
+    /// A shortest path, both ends included, that touches none of `around`.
+    fn path(&self, from: &str, to: &str, around: &[String]) -> Option<Vec<String>> {
+        if around.iter().any(|location| location == from) {
+            return None;
+        }
+        let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut queue = VecDeque::from([from]);
+        while let Some(at) = queue.pop_front() {
+            if at == to {
+                let mut path = vec![at.to_owned()];
+                let mut at = at;
+                while at != from {
+                    at = came_from.get(at)?;
+                    path.push(at.to_owned());
+                }
+                path.reverse();
+                return Some(path);
+            }
+            for &next in self.0.get(at).into_iter().flatten() {
+                if next != from
+                    && !came_from.contains_key(next)
+                    && around.iter().all(|location| location != next)
+                {
+                    came_from.insert(next, at);
+                    queue.push_back(next);
+                }
+            }
+        }
+        None
+    }
+}
