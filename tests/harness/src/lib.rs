@@ -1,1 +1,3 @@
-//! To be written.
+//! What the tests of several rooms share.
+
+pub mod postgres;
