@@ -1,5 +1,7 @@
 //! What leaves a location comes back as it was, in protobuf and in JSON; what is malformed is refused with its field.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -457,7 +459,7 @@ fn the_descriptor_set_has_every_service_call_and_import() {
             assert!(set.file.iter().any(|f| f.name() == import), "{import}");
         }
     }
-    expect![[r#"
+    expect![[r"
         tidelog.v1.LogService/Append --
         tidelog.v1.LogService/AppendStream <>
         tidelog.v1.LogService/Read ->
@@ -480,7 +482,7 @@ fn the_descriptor_set_has_every_service_call_and_import() {
         tidelog.v1.AdminService/ListEventIds ->
         tidelog.v1.AdminService/Verify ->
         tidelog.v1.AdminService/GrantIncarnation --
-        tidelog.v1.AdminService/Backup ->"#]]
+        tidelog.v1.AdminService/Backup ->"]]
     .assert_eq(&calls.join("\n"));
 }
 
