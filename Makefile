@@ -1,0 +1,91 @@
+# Every task of this repository. `make` lists them; CONTRIBUTING.md explains them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What `make run` starts: any folder or file with EventLog and ReplicationLink manifests.
+EXAMPLE ?= examples/shop
+# Extra arguments for `make run`, for example ARGS='--base-port 9000', and for `make bench`.
+ARGS ?=
+
+tools := tests/tools
+# One selection of packages for build and run of the tests, so that the second does not compile again.
+tested := --workspace --exclude tidelog-house --locked
+# `make test` finds PostgreSQL; the tests start their own servers in temporary folders.
+find_postgres = TIDELOG_POSTGRES_BIN="$$($(tools)/ensure-postgres.sh)"
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build and start the example network; Ctrl-C ends it, a second start continues
+	@$(tools)/ensure-cc.sh > /dev/null
+	cargo run --locked -p tidelog-cli --bin tidelog -- dev -f $(EXAMPLE) $(ARGS)
+
+.PHONY: test
+test: ## Everything that CI checks: format, lints, dependency rules, generated files, all tests
+	@$(tools)/run-tests.sh
+
+.PHONY: bench
+bench: ## Measure: the log and the raw database side by side, in one run
+	@$(tools)/ensure-cc.sh > /dev/null
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo run --locked --release -p tidelog-bench -- $(ARGS)
+
+.PHONY: fmt
+fmt: ## Format all code
+	cargo fmt --all
+
+.PHONY: lint
+lint: ## Clippy over everything, warnings are errors
+	@$(tools)/lint.sh cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+.PHONY: deny
+deny: ## Licences, banned crates and sources of all dependencies (deny.toml)
+	@cargo_deny="$$($(tools)/ensure-cargo-deny.sh)"; set -x; "$$cargo_deny" --locked check --hide-inclusion-graph licenses bans sources
+
+.PHONY: advisories
+advisories: ## Known vulnerabilities of dependencies; needs the network, no part of `make test`
+	@cargo_deny="$$($(tools)/ensure-cargo-deny.sh)"; set -x; "$$cargo_deny" --locked check advisories
+
+.PHONY: docs
+docs: check-docs ## Build the documentation of the code into target/doc
+	@echo "open target/doc/tidelog_model/index.html; the map is docs/ARCHITECTURE.md"
+
+.PHONY: tools
+tools: ## Find or install what the tests need: C compiler, PostgreSQL, rustfmt, clippy
+	@cargo fmt --version || { echo "rustfmt is missing: rustup component add rustfmt"; exit 1; }
+	@cargo clippy --version || { echo "clippy is missing: rustup component add clippy"; exit 1; }
+	@echo "C compiler: $$($(tools)/ensure-cc.sh)"
+	@bin="$$($(tools)/ensure-postgres.sh)"; echo "PostgreSQL: $$bin ($$("$$bin/postgres" --version))"
+
+.PHONY: check-format
+check-format: ## Fail when `make fmt` would change something
+	cargo fmt --all --check
+
+.PHONY: check-docs
+check-docs: ## Fail on dead links and other warnings in the documentation of the code
+	@RUSTDOCFLAGS="-D warnings" $(tools)/lint.sh cargo doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: house
+house: ## Rules of the house: arrows, purity, sizes, words, links, manifests
+	cargo test --locked -p tidelog-house
+
+.PHONY: build-tests
+build-tests: ## Build all tests without running them
+	cargo test $(tested) --no-run
+
+.PHONY: test-unit
+test-unit: ## Unit, property and documentation tests
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; code=0; set -x; \
+	cargo test $(tested) --no-fail-fast --lib --bins || code=$$?; \
+	cargo test $(tested) --no-fail-fast --doc || code=$$?; \
+	exit $$code
+
+.PHONY: test-integration
+test-integration: ## Conformance of the stores, generated files, command line, multi-location tests
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test $(tested) --no-fail-fast --test '*'
+
+.PHONY: map
+map: ## Write the map of rooms into docs/ARCHITECTURE.md anew
+	UPDATE_EXPECT=1 cargo test --locked -p tidelog-house --test tidy architecture_shows
