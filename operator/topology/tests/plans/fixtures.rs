@@ -188,23 +188,21 @@ pub fn edges(plan: &Plan) -> String {
 
 /// Findings as lines.
 pub fn findings(plan: &Plan) -> String {
-    plan.findings
-        .iter()
-        .map(|f| {
-            let links: Vec<_> = f.links.iter().map(String::as_str).collect();
-            let example = f
+    let mut lines = Vec::new();
+    for finding in &plan.findings {
+        let links: Vec<_> = finding.links.iter().map(String::as_str).collect();
+        let (severity, kind, subject) = (finding.severity, finding.kind, &finding.subject);
+        lines.push(format!(
+            "{severity:?} {kind} | {subject} | links [{}]",
+            links.join(" ")
+        ));
+        lines.push(format!("  {}", finding.message));
+        lines.extend(
+            finding
                 .example
-                .as_ref()
-                .map(|e| format!("  example: {e}\n"))
-                .unwrap_or_default();
-            format!(
-                "{:?} {} | {} | links [{}]\n  {}\n{example}",
-                f.severity,
-                f.kind,
-                f.subject,
-                links.join(" "),
-                f.message
-            )
-        })
-        .collect()
+                .iter()
+                .map(|example| format!("  example: {example}")),
+        );
+    }
+    lines.iter().map(|line| line.clone() + "\n").collect()
 }

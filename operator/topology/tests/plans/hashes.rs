@@ -71,7 +71,7 @@ fn what_locations_must_agree_on_is_in_the_spec_hash() {
             log.locations[0].endpoint = Some(Endpoint {
                 host: "h".into(),
                 port: 1,
-            })
+            });
         }),
         planned(|log, _| log.locations[0].export_filter = filter()),
         planned(|log, _| drop(log.locations.pop())),

@@ -271,8 +271,8 @@ proptest! {
                 prop_assert_eq!(once.len(), way.len(), "no location twice: {}", example);
             }
             let along = |way: &[usize]| {
-                way.windows(2).fold(Some(Classes::MAX), |classes, step| {
-                    Some(classes? & admitted(edges.get(&(step[0], step[1]))?))
+                way.windows(2).try_fold(Classes::MAX, |classes, step| {
+                    Some(classes & admitted(edges.get(&(step[0], step[1]))?))
                 })
             };
             let (fast, slow) = (along(&fast).expect("edges exist"), along(&slow).expect("edges exist"));
