@@ -205,11 +205,11 @@ mod tests {
         }
     }
 
-    fn at(sequence: u64) -> Option<ProvenHead> {
-        Some(ProvenHead {
+    fn at(sequence: u64) -> ProvenHead {
+        ProvenHead {
             sequence,
             hash: hash(sequence as u8),
-        })
+        }
     }
 
     fn raised(decision: &StartDecision) -> Option<u32> {
