@@ -5,6 +5,7 @@ use tidelog_model::{
     VectorTime,
 };
 
+use crate::error::StoreError;
 use crate::state::Progress;
 
 /// What must still be true for a write to happen. Checked by the same statement that writes.
@@ -44,6 +45,23 @@ impl WriteBatch {
     pub fn head(&self) -> u64 {
         self.guard.head + self.events.len() as u64
     }
+
+    /// Checks that the events continue at the guard's head without a gap. Every store does so before it writes.
+    pub fn check_numbering(&self) -> Result<(), StoreError> {
+        check_numbering(self.guard.head, &self.events)
+    }
+}
+
+fn check_numbering(after: u64, events: &[StoredEvent]) -> Result<(), StoreError> {
+    for (wanted, event) in (after + 1..).zip(events) {
+        if event.sequence != wanted {
+            return Err(StoreError::Unsupported(format!(
+                "event {} is numbered {} where {wanted} is due: a log has no gaps",
+                event.event.id, event.sequence
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// An id whose first content was taken back by a late raise.
@@ -66,7 +84,32 @@ pub struct Raise {
     pub rewrite: Option<Rewrite>,
 }
 
-/// Everything above the base of a late raise, written anew in the same transaction.
+impl Raise {
+    /// Checks that the base is not above the head and that the events of a rewrite continue at it without a gap. Every store does so
+    /// before it writes.
+    pub fn check_numbering(&self) -> Result<(), StoreError> {
+        if self.entry.base > self.guard.head {
+            return Err(StoreError::Unsupported(format!(
+                "incarnation {} has base {}, above the head {}",
+                self.entry.incarnation, self.entry.base, self.guard.head
+            )));
+        }
+        self.rewrite.as_ref().map_or(Ok(()), |rewrite| {
+            check_numbering(self.entry.base, &rewrite.events)
+        })
+    }
+
+    /// The refusal of an incarnation that is not greater than the current one.
+    pub fn does_not_rise(&self, current: Incarnation) -> StoreError {
+        StoreError::Unsupported(format!(
+            "incarnation {} is not greater than the current one, {current}",
+            self.entry.incarnation
+        ))
+    }
+}
+
+/// Everything above the base of a late raise, written anew in the same transaction. Progress and the clock's high water stay; that of
+/// `stored_at` rises to the last event's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
     /// Replace all events above the base; sequences `base + 1 ..`, without gaps.

@@ -4,17 +4,26 @@
 //! is stored lives in `core`. A store decides nothing: it checks the guard, writes all or nothing, and gives back exactly
 //! what was written.
 //!
-//! The suite in `conformance` (feature `test-util`) judges every store with the same cases.
+//! The suite in `conformance` (feature `test-util`) judges every store with the same cases, `differential` compares stores on random
+//! traces, and `generate` makes the histories for both.
 
 pub mod batch;
+#[cfg(feature = "test-util")]
+pub mod conformance;
+#[cfg(feature = "test-util")]
+pub mod differential;
 pub mod error;
+#[cfg(feature = "test-util")]
+pub mod generate;
 pub mod log_store;
+pub mod memory;
 pub mod query;
 pub mod state;
 
 pub use batch::{Guard, Raise, Rewrite, VoidedId, WriteBatch};
 pub use error::{CommitError, StoreError};
 pub use log_store::LogStore;
+pub use memory::{MemorySnapshot, MemoryStore};
 pub use query::{
     CauseKey, CheckAnswers, CheckQuery, ConditionQuery, IdRow, Page, ReadQuery, RequestRetention,
 };

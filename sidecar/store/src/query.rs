@@ -90,7 +90,8 @@ pub struct CheckAnswers {
     pub conditions: Vec<Option<u64>>,
 }
 
-/// How long request ids are remembered.
+/// How long request ids are remembered. Counted, by age and by number, are events that carry a request id; a request is judged by its
+/// newest event and forgotten as a whole, never in part (the rest would look like a prefix that has to be completed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestRetention {
     /// Younger than this is kept.
