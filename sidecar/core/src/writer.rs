@@ -66,10 +66,12 @@ pub enum Work {
 /// What the writer is told.
 #[derive(Debug)]
 pub enum Input {
-    /// A client's request.
+    /// A client's request. It waits until [`Input::Go`], so that a driver can hand in everything that has arrived before a batch is formed.
     Append(Ticket, AppendRequest),
-    /// Replication work.
+    /// Replication work. It waits until [`Input::Go`].
     Work(Ticket, Work),
+    /// Form a batch of what waits, unless one is in flight.
+    Go,
     /// The store's answers to [`Effect::Check`].
     Checked(Result<CheckAnswers, StoreError>),
     /// The outcome of [`Effect::Commit`].
@@ -218,6 +220,7 @@ impl Writer {
     /// Takes an input and says what to do.
     pub fn handle(&mut self, input: Input, now_micros: i64) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let waits = matches!(input, Input::Append(..) | Input::Work(..));
         match input {
             Input::Append(ticket, request) => self.enqueue(ticket, request, &mut effects),
             Input::Work(ticket, work) => {
@@ -234,12 +237,16 @@ impl Writer {
             Input::Committed(outcome) => self.committed(outcome, now_micros, &mut effects),
             Input::Found(found) => self.found(found, &mut effects),
             Input::Resolved(resolution) => self.resolved(resolution, now_micros, &mut effects),
+            Input::Go => {}
             Input::Tick => self.tick(now_micros, &mut effects),
             Input::Stamp(stamp) => self.stamp = stamp,
             Input::ShutDown => {
                 self.stopping = true;
                 self.refuse_queue(&Refusal::ShuttingDown, &mut effects);
             }
+        }
+        if waits {
+            return effects;
         }
         self.start_batches(now_micros, &mut effects);
         if self.stopping && matches!(self.phase, Phase::Idle) {

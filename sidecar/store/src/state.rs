@@ -38,6 +38,23 @@ pub struct LogState {
 }
 
 impl LogState {
+    /// The state of a log that was never served.
+    pub fn empty() -> Self {
+        Self {
+            lineage: Lineage::default(),
+            head: 0,
+            hash: ChainHash::ZERO,
+            version_vector: VectorTime::new(),
+            covered_vector: VectorTime::new(),
+            clock: HybridTime::default(),
+            stored_at_micros: 0,
+            progress: BTreeMap::new(),
+            voided: Vec::new(),
+            paused: BTreeSet::new(),
+            lease: None,
+        }
+    }
+
     /// The incarnation in force, 0 before the first raise.
     pub fn incarnation(&self) -> Incarnation {
         self.lineage

@@ -1,0 +1,378 @@
+//! Drives one [`Writer`]: carries out its effects in order, one store operation in flight.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tidelog_core::{
+    Effect, FrameOutcome, Input, ProvenHead, Resolution, StopReason, Ticket, Writer,
+};
+use tidelog_store::{InstanceId, LeaseOutcome, StoreError};
+use tokio::sync::oneshot;
+
+use crate::log::{AppendReply, Command};
+use crate::supervisor::Supervisor;
+
+/// How a writer's life ended, for the supervisor.
+pub(crate) enum Ended {
+    ShutDown,
+    Again,
+}
+
+type InFlight<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Whether the lease was renewed, and which database did it.
+type Look = Result<(bool, InstanceId), StoreError>;
+
+enum Reply {
+    Append(AppendReply),
+    Work(oneshot::Sender<FrameOutcome>),
+}
+
+pub(crate) struct Driver<'a> {
+    supervisor: &'a mut Supervisor,
+    writer: Writer,
+    instance: InstanceId,
+    nonce: u64,
+    replies: HashMap<Ticket, Reply>,
+    next_ticket: Ticket,
+    in_flight: Option<InFlight<Input>>,
+    /// Runs beside the operation in flight: both must be polled, a store may let one wait for the other.
+    looking: Option<InFlight<Look>>,
+    commit_started: Option<Instant>,
+    resolve_pause: Duration,
+    stopped: Option<StopReason>,
+}
+
+impl<'a> Driver<'a> {
+    pub(crate) fn new(
+        supervisor: &'a mut Supervisor,
+        writer: Writer,
+        instance: InstanceId,
+        nonce: u64,
+    ) -> Self {
+        Self {
+            supervisor,
+            writer,
+            instance,
+            nonce,
+            replies: HashMap::new(),
+            next_ticket: 0,
+            in_flight: None,
+            looking: None,
+            commit_started: None,
+            resolve_pause: Duration::ZERO,
+            stopped: None,
+        }
+    }
+
+    /// Runs until the writer stops. Returns why, the head it last saw committed, and the nonce it wrote under.
+    pub(crate) async fn run(mut self) -> (StopReason, ProvenHead, u64) {
+        let third = (self.supervisor.options.lease_ttl / 3).max(Duration::from_millis(100));
+        let mut lease = tokio::time::interval_at(tokio::time::Instant::now() + third, third);
+        lease.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut prune = tokio::time::interval(Duration::from_secs(60));
+        prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        prune.reset();
+        let recovering = tokio::time::sleep(self.supervisor.options.recovering_max);
+        tokio::pin!(recovering);
+        let mut recovering_over = !self.supervisor.status.borrow().recovering;
+        let mut commands = Vec::with_capacity(256);
+        while self.stopped.is_none() {
+            tokio::select! {
+                biased;
+                input = wait(&mut self.in_flight) => {
+                    self.in_flight = None;
+                    // What arrived meanwhile joins the next batch.
+                    self.drain();
+                    self.handle(input);
+                }
+                count = self.supervisor.inbox.recv_many(&mut commands, 256) => {
+                    if count == 0 {
+                        self.handle(Input::ShutDown);
+                    }
+                    for command in commands.drain(..) {
+                        self.take(command);
+                    }
+                    self.handle(Input::Go);
+                }
+                found = wait(&mut self.looking) => {
+                    self.looking = None;
+                    self.looked(found);
+                }
+                _ = lease.tick() => {
+                    self.keep_lease();
+                    self.handle(Input::Tick);
+                }
+                _ = prune.tick() => self.prune(),
+                () = &mut recovering, if !recovering_over => {
+                    recovering_over = true;
+                    self.recovered();
+                }
+            }
+        }
+        let core = self.writer.core().view();
+        let head = ProvenHead {
+            sequence: core.head,
+            hash: core.hash,
+        };
+        (
+            self.stopped.unwrap_or(StopReason::ShutDown),
+            head,
+            self.nonce,
+        )
+    }
+
+    fn drain(&mut self) {
+        while let Ok(command) = self.supervisor.inbox.try_recv() {
+            self.take(command);
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Append(request, reply) => {
+                let ticket = self.ticket(Reply::Append(reply));
+                self.handle(Input::Append(ticket, request));
+            }
+            Command::Work(work, reply) => {
+                let ticket = self.ticket(Reply::Work(reply));
+                self.handle(Input::Work(ticket, work));
+            }
+            Command::Stamp(stamp) => {
+                self.supervisor.options.stamp = stamp.clone();
+                self.handle(Input::Stamp(stamp));
+            }
+            Command::Loss(event) => self.stop_for_loss(event),
+            Command::Recovered => self.recovered(),
+            Command::Ends(ends) => self.supervisor.publisher.set_ends(ends),
+            Command::ShutDown => self.handle(Input::ShutDown),
+        }
+    }
+
+    fn ticket(&mut self, reply: Reply) -> Ticket {
+        self.next_ticket += 1;
+        self.replies.insert(self.next_ticket, reply);
+        self.next_ticket
+    }
+
+    fn handle(&mut self, input: Input) {
+        if self.stopped.is_some() {
+            return self.turn_away(input);
+        }
+        let effects = self.writer.handle(input, self.supervisor.now());
+        for effect in effects {
+            self.carry_out(effect);
+        }
+    }
+
+    /// After the stop: whoever still comes is told to come again.
+    fn turn_away(&mut self, input: Input) {
+        if let Input::Append(ticket, _) | Input::Work(ticket, _) = input {
+            match self.replies.remove(&ticket) {
+                Some(Reply::Append(reply)) => reply.send(Err(tidelog_core::Refusal::NotWriter)),
+                Some(Reply::Work(reply)) => {
+                    let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let store = self.supervisor.options.store.clone();
+        match effect {
+            Effect::Check(query) => {
+                self.start(async move { Input::Checked(store.check(&query).await) });
+            }
+            Effect::Commit(batch) => {
+                self.commit_started = Some(Instant::now());
+                self.start(async move { Input::Committed(store.commit(&batch).await) });
+            }
+            Effect::Find(ids) => {
+                self.start(async move { Input::Found(store.find(&ids).await) });
+            }
+            Effect::Resolve { planned_head } => self.resolve(planned_head),
+            Effect::Witness { head, hash } => {
+                let head = ProvenHead {
+                    sequence: head,
+                    hash,
+                };
+                if let Err(error) = self.supervisor.options.witness.committed(head) {
+                    // Without it a restart cannot prove what was answered: it will raise, which is safe.
+                    tracing::warn!(%error, "witness not written");
+                }
+            }
+            Effect::Publish { events, view } => self.publish(events, *view),
+            Effect::Answer(ticket, outcome) => {
+                let counters = &self.supervisor.counters;
+                let count = if outcome.is_ok() {
+                    &counters.accepted_requests
+                } else {
+                    &counters.refused_requests
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+                if let Some(Reply::Append(reply)) = self.replies.remove(&ticket) {
+                    reply.send(*outcome);
+                }
+            }
+            Effect::WorkDone(ticket, outcome) => {
+                if let FrameOutcome::Applied { stored, redundant } = &outcome {
+                    let counters = &self.supervisor.counters;
+                    counters
+                        .replicated_events
+                        .fetch_add(*stored as u64, Ordering::Relaxed);
+                    counters
+                        .redundant_events
+                        .fetch_add(*redundant as u64, Ordering::Relaxed);
+                }
+                if let Some(Reply::Work(reply)) = self.replies.remove(&ticket) {
+                    let _ = reply.send(outcome);
+                }
+            }
+            Effect::Stop(reason) => self.stopped = Some(reason),
+        }
+    }
+
+    fn publish(&mut self, events: Vec<tidelog_model::StoredEvent>, view: tidelog_core::LogView) {
+        let counters = &self.supervisor.counters;
+        let own = events.iter().filter(|e| e.appended_here).count() as u64;
+        counters.appended_events.fetch_add(own, Ordering::Relaxed);
+        counters.batches.fetch_add(1, Ordering::Relaxed);
+        counters
+            .guard_hits
+            .store(self.writer.guard_hits(), Ordering::Relaxed);
+        counters
+            .clock_ahead
+            .store(self.writer.core().clock_ahead(), Ordering::Relaxed);
+        if let Some(started) = self.commit_started.take() {
+            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            counters.commit_micros.fetch_add(micros, Ordering::Relaxed);
+        }
+        self.resolve_pause = Duration::ZERO;
+        self.supervisor.publisher.publish(events, view);
+    }
+
+    fn start(&mut self, operation: impl Future<Output = Input> + Send + 'static) {
+        self.in_flight = Some(Box::pin(operation));
+    }
+
+    /// Looks up what became of a commit. The lease is taken under a new nonce first, so the statement in doubt has committed or never can.
+    fn resolve(&mut self, planned_head: u64) {
+        self.supervisor
+            .counters
+            .resolved_commits
+            .fetch_add(1, Ordering::Relaxed);
+        let store = self.supervisor.options.store.clone();
+        let nonce = self.supervisor.nonce();
+        let lease = self.supervisor.lease(nonce);
+        let pause = self.resolve_pause;
+        self.resolve_pause = (pause * 2).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        self.nonce = nonce;
+        self.start(async move {
+            tokio::time::sleep(pause).await;
+            let look = async {
+                let outcome = store.acquire_lease(&lease).await?;
+                let hash_at_planned_head = store.hash_at(planned_head).await?;
+                Ok(match outcome {
+                    LeaseOutcome::Acquired(state) => Resolution {
+                        nonce: Some(nonce),
+                        state: *state,
+                        hash_at_planned_head,
+                    },
+                    LeaseOutcome::Held(_) => Resolution {
+                        nonce: None,
+                        state: store.state().await?,
+                        hash_at_planned_head,
+                    },
+                })
+            };
+            Input::Resolved(look.await)
+        });
+    }
+
+    /// Renews the lease and looks whether the database is still the same one.
+    fn keep_lease(&mut self) {
+        let resolving = self.in_flight.is_some() && self.resolve_pause > Duration::ZERO;
+        if resolving || self.looking.is_some() {
+            return;
+        }
+        let store = self.supervisor.options.store.clone();
+        let lease = self.supervisor.lease(self.nonce);
+        self.looking = Some(Box::pin(async move {
+            let look = async { Ok((store.renew_lease(&lease).await?, store.instance().await?)) };
+            tokio::time::timeout(lease.ttl, look)
+                .await
+                .unwrap_or_else(|_| {
+                    Err(StoreError::Unavailable("no answer within the lease".into()))
+                })
+        }));
+    }
+
+    fn looked(&mut self, found: Look) {
+        match found {
+            Ok((true, instance)) if instance == self.instance => {}
+            // A commit in flight decides first: its outcome is known or resolved by the writer, then the next look stops it.
+            Ok(_) if self.in_flight.is_some() => {}
+            Ok((false, _)) => self.stop(StopReason::Fenced),
+            Ok((true, instance)) => {
+                let detail = format!("database instance {} became {instance}", self.instance);
+                self.stop(StopReason::StateChanged(detail));
+            }
+            Err(error) => tracing::warn!(%error, "lease not renewed"),
+        }
+    }
+
+    fn stop_for_loss(&mut self, event: Box<tidelog_core::FrameEvent>) {
+        self.stop(StopReason::LossProven(event));
+    }
+
+    /// Stops from outside of the state machine. A commit in flight stays undecided here; the next start reads what became of it.
+    fn stop(&mut self, reason: StopReason) {
+        let undecided = self.in_flight.take().is_some();
+        for (_, reply) in self.replies.drain() {
+            match reply {
+                Reply::Append(reply) if undecided => {
+                    reply.send(Err(tidelog_core::Refusal::OutcomeUnknown(
+                        "the writer stopped while it was committing".into(),
+                    )))
+                }
+                Reply::Append(reply) => reply.send(Err(tidelog_core::Refusal::NotWriter)),
+                Reply::Work(reply) => {
+                    let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
+                }
+            }
+        }
+        self.stopped = Some(reason);
+    }
+
+    fn recovered(&mut self) {
+        self.writer.set_recovering(false);
+        self.supervisor
+            .status
+            .send_if_modified(|s| std::mem::replace(&mut s.recovering, false));
+    }
+
+    fn prune(&mut self) {
+        let store = self.supervisor.options.store.clone();
+        let retention = self.supervisor.options.retention;
+        let now = self.supervisor.now();
+        tokio::spawn(async move {
+            match store.prune_requests(now, retention).await {
+                Ok(0) => {}
+                Ok(forgotten) => tracing::debug!(forgotten, "request ids forgotten"),
+                Err(error) => tracing::warn!(%error, "request ids not pruned"),
+            }
+        });
+    }
+}
+
+/// The operation in flight, or for ever.
+async fn wait<T>(in_flight: &mut Option<InFlight<T>>) -> T {
+    match in_flight {
+        Some(operation) => operation.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,473 @@
+//! Keeps a writer running: lease, continuity, raise, serve; and again when the writer stops.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tidelog_core::{
+    FrameEvent, Identity, LogCore, LogView, ProvenHead, StartDecision, StopReason, Writer,
+    decide_start, next_incarnation, plan_late_raise,
+};
+use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime};
+use tidelog_store::{
+    CommitError, InstanceId, Lease, LeaseOutcome, LogState, Raise, ReadQuery, StoreError,
+    StoredLease,
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::driver::{Driver, Ended};
+use crate::errors::Closed;
+use crate::log::{Command, LogCounters, LogPhase, LogStatus};
+use crate::options::LogOptions;
+use crate::publish::Publisher;
+
+/// Why an attempt to become the writer did not succeed.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error("another process is the writer: {}", .0.owner)]
+    Held(StoredLease),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("cannot raise the incarnation: {0}")]
+    Raise(#[from] CommitError),
+    #[error("cannot use the witness: {0}")]
+    Witness(#[from] io::Error),
+}
+
+/// What an earlier writer of this process knew when it stopped.
+#[derive(Debug, Clone)]
+struct Memory {
+    head: ProvenHead,
+    /// The event that proves a loss, if that is why it stopped.
+    loss: Option<Box<FrameEvent>>,
+}
+
+pub(crate) struct Supervisor {
+    pub(crate) options: LogOptions,
+    pub(crate) publisher: Publisher,
+    pub(crate) inbox: mpsc::Receiver<Command>,
+    pub(crate) status: watch::Sender<LogStatus>,
+    pub(crate) epoch: watch::Sender<u64>,
+    pub(crate) counters: Arc<LogCounters>,
+    memory: Option<Memory>,
+    /// Head and version vector at which continuity was last proven.
+    proven: Option<(ProvenHead, VectorTime)>,
+    raises: u32,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        options: LogOptions,
+        publisher: Publisher,
+        inbox: mpsc::Receiver<Command>,
+        status: watch::Sender<LogStatus>,
+        epoch: watch::Sender<u64>,
+        counters: Arc<LogCounters>,
+    ) -> Self {
+        Self {
+            options,
+            publisher,
+            inbox,
+            status,
+            epoch,
+            counters,
+            memory: None,
+            proven: None,
+            raises: 0,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        self.publisher.close(Closed::NotWriter {
+            address: String::new(),
+        });
+        let mut pause = Duration::from_millis(50);
+        loop {
+            self.set_phase(LogPhase::Starting);
+            let nonce = self.nonce();
+            match self.become_writer(nonce).await {
+                Ok((writer, instance)) => {
+                    pause = Duration::from_millis(50);
+                    match self.serve(writer, instance, nonce).await {
+                        Ended::ShutDown => break,
+                        Ended::Again => {}
+                    }
+                }
+                Err(error) => {
+                    let wait = self.explain(&error, &mut pause);
+                    if self.idle(wait).await {
+                        break;
+                    }
+                }
+            }
+        }
+        self.publisher.close(Closed::ShuttingDown);
+        self.set_phase(LogPhase::Stopped);
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        (self.options.reader.clock)()
+    }
+
+    pub(crate) fn nonce(&self) -> u64 {
+        // The sign bit stays free: stores keep it in a signed column.
+        (self.options.random)() >> 1
+    }
+
+    pub(crate) fn lease(&self, nonce: u64) -> Lease {
+        Lease {
+            owner: self.options.owner.clone(),
+            address: self.options.address.clone(),
+            nonce,
+            ttl: self.options.lease_ttl,
+        }
+    }
+
+    fn set_phase(&self, phase: LogPhase) {
+        self.status.send_modify(|s| s.phase = phase);
+    }
+
+    /// Says why the start failed and how long to wait.
+    fn explain(&self, error: &StartError, pause: &mut Duration) -> Duration {
+        if let StartError::Held(lease) = error {
+            self.publisher.close(Closed::NotWriter {
+                address: lease.address.clone(),
+            });
+            self.set_phase(LogPhase::Standby {
+                owner: lease.owner.clone(),
+                address: lease.address.clone(),
+            });
+            return lease
+                .remaining
+                .clamp(Duration::from_millis(50), self.options.lease_ttl);
+        }
+        tracing::warn!(log = %self.options.log, location = %self.options.location, %error, "cannot serve, trying again");
+        self.set_phase(LogPhase::Failing(error.to_string()));
+        *pause = (*pause * 2).min(Duration::from_secs(5));
+        *pause
+    }
+
+    /// Waits, refusing what comes in. True when the log is to end.
+    async fn idle(&mut self, wait: Duration) -> bool {
+        let end = tokio::time::sleep(wait);
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => return false,
+                command = self.inbox.recv() => match command {
+                    None | Some(Command::ShutDown) => return true,
+                    Some(other) => self.refuse(other),
+                },
+            }
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, command: Command) {
+        use tidelog_core::{FrameOutcome, Refusal};
+        match command {
+            Command::Append(_, reply) => {
+                let refusal = match &self.status.borrow().phase {
+                    LogPhase::Failing(reason) => {
+                        Refusal::Store(StoreError::Unavailable(reason.clone()))
+                    }
+                    _ => Refusal::NotWriter,
+                };
+                reply.send(Err(refusal));
+            }
+            Command::Work(_, reply) => {
+                let _ = reply.send(FrameOutcome::Failed(
+                    "this process is not the writer".into(),
+                ));
+            }
+            Command::Stamp(stamp) => self.options.stamp = stamp,
+            Command::Ends(ends) => self.publisher.set_ends(ends),
+            Command::Loss(_) | Command::Recovered | Command::ShutDown => {}
+        }
+    }
+
+    /// Takes the lease, proves continuity or raises, and prepares the writer. Nothing is served before it returns.
+    async fn become_writer(&mut self, nonce: u64) -> Result<(Writer, InstanceId), StartError> {
+        let store = self.options.store.clone();
+        let state = match store.acquire_lease(&self.lease(nonce)).await? {
+            LeaseOutcome::Acquired(state) => *state,
+            LeaseOutcome::Held(lease) => return Err(StartError::Held(lease)),
+        };
+        let instance = store.instance().await?;
+        let (state, raised) = self.prove_or_raise(nonce, state, &instance).await?;
+        let head = ProvenHead {
+            sequence: state.head,
+            hash: state.hash,
+        };
+        self.options
+            .witness
+            .begin(state.incarnation(), &instance, head)?;
+        self.memory = None;
+        if raised || self.proven.is_none() {
+            self.proven = Some((head, state.version_vector.clone()));
+        }
+        let identity = Identity {
+            location: self.options.location.clone(),
+            nonce,
+        };
+        let core = LogCore::new(identity, &state);
+        let mut writer = Writer::new(core, self.options.stamp.clone(), self.options.limits);
+        writer.set_recovering(raised);
+        // Streams of the writer before are closed before anything of this one is seen.
+        self.epoch.send_modify(|epoch| *epoch += 1);
+        self.publisher
+            .reset(LogView::of(self.options.location.clone(), &state));
+        let now = self.now();
+        self.status.send_modify(|s| {
+            s.incarnation = state.incarnation();
+            s.instance = Some(instance.clone());
+            s.writer_since_micros = Some(now);
+            s.recovering = raised;
+            s.phase = LogPhase::Serving;
+        });
+        Ok((writer, instance))
+    }
+
+    async fn prove_or_raise(
+        &mut self,
+        nonce: u64,
+        state: LogState,
+        instance: &InstanceId,
+    ) -> Result<(LogState, bool), StartError> {
+        let store = self.options.store.clone();
+        let witness = self.options.witness.load()?;
+        let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
+        let memory = self.memory.clone();
+        if let Some(memory) = &memory {
+            if let Some(loss) = &memory.loss {
+                return Ok((self.raise_late(nonce, state, known, loss).await?, true));
+            }
+            // The running writer's memory: what it last saw committed is still the head.
+            if (state.head, state.hash) == (memory.head.sequence, memory.head.hash) {
+                return Ok((state, false));
+            }
+            if store.hash_at(memory.head.sequence).await? != Some(memory.head.hash) {
+                let reason = format!(
+                    "the database no longer holds position {} as this process left it",
+                    memory.head.sequence
+                );
+                let incarnation = next_incarnation(known.max(state.incarnation()), self.now());
+                let entry = LineageEntry {
+                    incarnation,
+                    base: state.head,
+                };
+                return Ok((
+                    self.raise(nonce, &state, entry, None, &reason, witness.is_some())
+                        .await?,
+                    true,
+                ));
+            }
+        }
+        let witnessed = witness
+            .as_ref()
+            .and_then(|w| w.committed)
+            .map(|h| h.sequence);
+        let hash_at_witnessed = match witnessed {
+            Some(sequence) if sequence <= state.head => store.hash_at(sequence).await?,
+            _ => None,
+        };
+        match decide_start(
+            &state,
+            witness.as_ref(),
+            instance,
+            hash_at_witnessed,
+            self.now(),
+        ) {
+            StartDecision::Continue(proof) => {
+                tracing::info!(log = %self.options.log, location = %self.options.location, ?proof, head = state.head, "continues");
+                Ok((state, false))
+            }
+            StartDecision::First(entry) => {
+                let state = self
+                    .raise(nonce, &state, entry, None, "the first start", true)
+                    .await?;
+                Ok((state, false))
+            }
+            StartDecision::Raise { entry, reason, .. } => Ok((
+                self.raise(nonce, &state, entry, None, &reason, witness.is_some())
+                    .await?,
+                true,
+            )),
+        }
+    }
+
+    /// Fixes a new incarnation at the witness, then in the database.
+    async fn raise(
+        &mut self,
+        nonce: u64,
+        state: &LogState,
+        entry: LineageEntry,
+        late: Option<Raise>,
+        reason: &str,
+        witnessed: bool,
+    ) -> Result<LogState, StartError> {
+        self.back_off().await;
+        self.publisher.suspend();
+        self.options.witness.raise(entry.incarnation)?;
+        let guard = tidelog_store::Guard {
+            incarnation: state.incarnation(),
+            nonce,
+            head: state.head,
+        };
+        let raise = late.unwrap_or(Raise {
+            guard,
+            entry,
+            rewrite: None,
+        });
+        self.options.store.raise(&raise).await?;
+        if !witnessed {
+            // Nothing outside of the database had fixed the number: wait until no second start can draw it.
+            let wait = i64::from(entry.incarnation.0) * 1_000_000 - self.now();
+            if wait > 0 {
+                tokio::time::sleep(Duration::from_micros(wait.unsigned_abs())).await;
+            }
+        }
+        tracing::warn!(
+            log = %self.options.log, location = %self.options.location,
+            incarnation = entry.incarnation.0, base = entry.base, reason, "raised the incarnation"
+        );
+        self.status
+            .send_modify(|s| s.raised = Some((entry, reason.to_owned())));
+        Ok(self.options.store.state().await?)
+    }
+
+    /// A loss noticed late: what was appended above the last proven position is taken back and appended again.
+    async fn raise_late(
+        &mut self,
+        nonce: u64,
+        state: LogState,
+        known: Incarnation,
+        loss: &FrameEvent,
+    ) -> Result<LogState, StartError> {
+        let id = &loss.event.id;
+        let incarnation = next_incarnation(
+            known.max(state.incarnation()).max(id.origin.incarnation),
+            self.now(),
+        );
+        let started = self.proven.as_ref().map_or(0, |(head, _)| head.sequence);
+        let proven = if id.origin.incarnation == state.incarnation() {
+            started.min(id.sequence.saturating_sub(1)).min(state.head)
+        } else {
+            started.min(state.head)
+        };
+        let entry = LineageEntry {
+            incarnation,
+            base: proven,
+        };
+        let store = self.options.store.clone();
+        let base_hash = store.hash_at(proven).await?.unwrap_or_default();
+        let base_vector = self.vector_at(proven).await?;
+        let above = self.rows_above(proven, state.head).await?;
+        let identity = Identity {
+            location: self.options.location.clone(),
+            nonce,
+        };
+        let core = LogCore::new(identity, &state);
+        let raise = plan_late_raise(&core, entry, &above, base_vector, base_hash);
+        let reason = format!("{id} came back from a peer and is not in this log");
+        let state = self
+            .raise(nonce, &state, entry, Some(raise), &reason, true)
+            .await?;
+        self.proven = None;
+        Ok(state)
+    }
+
+    /// The version vector as it was at a position: known where continuity was last proven, otherwise merged anew.
+    async fn vector_at(&self, position: u64) -> Result<VectorTime, StoreError> {
+        if let Some((head, vector)) = &self.proven
+            && head.sequence == position
+        {
+            return Ok(vector.clone());
+        }
+        let mut vector = VectorTime::new();
+        let mut at = 0;
+        while at < position {
+            let page = self.page(at, position).await?;
+            for stored in &page.events {
+                vector.merge(&stored.event.vector_time());
+            }
+            if page.scanned_to == at {
+                break;
+            }
+            at = page.scanned_to;
+        }
+        Ok(vector)
+    }
+
+    async fn rows_above(
+        &self,
+        position: u64,
+        head: u64,
+    ) -> Result<Vec<tidelog_model::StoredEvent>, StoreError> {
+        let mut rows = Vec::new();
+        let mut at = position;
+        while at < head {
+            let page = self.page(at, head).await?;
+            if page.scanned_to == at {
+                break;
+            }
+            at = page.scanned_to;
+            rows.extend(page.events);
+        }
+        Ok(rows)
+    }
+
+    async fn page(&self, after: u64, to: u64) -> Result<tidelog_store::Page, StoreError> {
+        let query = ReadQuery {
+            after,
+            to,
+            events_max: 1_000,
+            bytes_max: 8 * 1024 * 1024,
+            scan_max: 1_000,
+            selector: Selector::default(),
+        };
+        self.options.store.read(&query).await
+    }
+
+    /// Raises in quick succession wait longer and longer: something is wrong that raising does not mend.
+    async fn back_off(&mut self) {
+        if self.raises > 0 {
+            let seconds = 1u64 << self.raises.min(6);
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+        self.raises += 1;
+    }
+
+    /// Runs the writer until it stops.
+    async fn serve(&mut self, writer: Writer, instance: InstanceId, nonce: u64) -> Ended {
+        let (reason, head, nonce) = Driver::new(self, writer, instance, nonce).run().await;
+        self.publisher.suspend();
+        self.status.send_modify(|s| s.writer_since_micros = None);
+        let loss = match reason {
+            StopReason::ShutDown => {
+                self.finish(head, nonce).await;
+                return Ended::ShutDown;
+            }
+            StopReason::LossProven(event) => Some(event),
+            StopReason::Fenced => {
+                tracing::warn!(log = %self.options.log, location = %self.options.location, "fenced: another writer took over");
+                None
+            }
+            StopReason::StateChanged(detail) => {
+                tracing::error!(log = %self.options.log, location = %self.options.location, detail, "the database changed under the writer");
+                None
+            }
+        };
+        self.memory = Some(Memory { head, loss });
+        Ended::Again
+    }
+
+    async fn finish(&mut self, head: ProvenHead, nonce: u64) {
+        if let Err(error) = self.options.witness.clean_stop(head) {
+            tracing::warn!(%error, "clean stop not recorded; the next start has to prove continuity otherwise");
+        }
+        if let Err(error) = self.options.store.release_lease(nonce).await {
+            tracing::warn!(%error, "lease not given back; a successor waits until it runs out");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Where the witness is kept: outside of the database's backup domain.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use tidelog_core::{ProvenHead, Witness};
+use tidelog_model::{ChainHash, Digest, Incarnation};
+use tidelog_store::InstanceId;
+
+/// Keeps the witness of one location.
+///
+/// All calls are short and may block. `raise`, `begin` and `clean_stop` are durable when they return; `committed` survives the end of the
+/// process, not the end of the machine: a lost machine is told apart from a lost database by what `begin` recorded.
+pub trait WitnessKeeper: Send + Sync + 'static {
+    /// What the witness says, `None` when there is none.
+    fn load(&self) -> io::Result<Option<Witness>>;
+    /// Fixes a new incarnation before the database knows it.
+    fn raise(&self, incarnation: Incarnation) -> io::Result<()>;
+    /// Records the database before its writer serves. A clean stop recorded earlier is void from here on.
+    fn begin(
+        &self,
+        incarnation: Incarnation,
+        instance: &InstanceId,
+        head: ProvenHead,
+    ) -> io::Result<()>;
+    /// Records a committed head, before its answer or any frame leaves.
+    fn committed(&self, head: ProvenHead) -> io::Result<()>;
+    /// Records the final head of a clean stop.
+    fn clean_stop(&self, head: ProvenHead) -> io::Result<()>;
+}
+
+const SLOT: usize = 1024;
+const MAGIC: &[u8; 8] = b"tidewit1";
+
+/// A witness file: two checksummed slots, written in turn and in place, so that a torn write leaves the other one.
+pub struct FileWitness {
+    path: PathBuf,
+    state: Mutex<Option<OpenFile>>,
+}
+
+struct OpenFile {
+    file: File,
+    counter: u64,
+    witness: Witness,
+}
+
+impl FileWitness {
+    /// A witness at a path; its folder is created when something is recorded.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            state: Mutex::new(None),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn change(&self, durable: bool, change: impl FnOnce(&mut Witness)) -> io::Result<()> {
+        let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            *guard = Some(self.open()?);
+        }
+        let Some(open) = guard.as_mut() else {
+            return Ok(());
+        };
+        change(&mut open.witness);
+        open.counter += 1;
+        let slot = encode(open.counter, &open.witness)?;
+        open.file
+            .write_all_at(&slot, (open.counter % 2) * SLOT as u64)?;
+        if durable {
+            open.file.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> io::Result<OpenFile> {
+        if let Some(parent) = self.path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        let is_new = !self.path.exists();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.path)?;
+        if is_new && let Some(parent) = self.path.parent() {
+            File::open(parent)?.sync_all()?;
+        }
+        let (counter, witness) = read_slots(&file)?.unwrap_or_default();
+        Ok(OpenFile {
+            file,
+            counter,
+            witness,
+        })
+    }
+}
+
+impl WitnessKeeper for FileWitness {
+    fn load(&self) -> io::Result<Option<Witness>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = read_slots(&file)?;
+        if found.is_none() && file.metadata()?.len() > 0 {
+            // Unreadable is worth as much as absent: nothing is proven, the incarnation is raised. The file is kept for a person.
+            let aside = self.path.with_extension("unreadable");
+            std::fs::rename(&self.path, &aside)?;
+            tracing::error!(path = %self.path.display(), kept = %aside.display(), "witness file is unreadable; the location raises its incarnation");
+        }
+        Ok(found.map(|(_, witness)| witness))
+    }
+
+    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
+        self.change(true, |w| w.incarnation = w.incarnation.max(incarnation))
+    }
+
+    fn begin(
+        &self,
+        incarnation: Incarnation,
+        instance: &InstanceId,
+        head: ProvenHead,
+    ) -> io::Result<()> {
+        self.change(true, |w| {
+            w.incarnation = w.incarnation.max(incarnation);
+            w.instance = Some(instance.clone());
+            w.clean_stop = None;
+            w.committed = Some(head);
+        })
+    }
+
+    fn committed(&self, head: ProvenHead) -> io::Result<()> {
+        self.change(false, |w| w.committed = Some(head))
+    }
+
+    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+        self.change(true, |w| {
+            w.clean_stop = Some(head);
+            w.committed = Some(head);
+        })
+    }
+}
+
+fn encode(counter: u64, witness: &Witness) -> io::Result<[u8; SLOT]> {
+    let mut body = Vec::with_capacity(256);
+    body.extend_from_slice(MAGIC);
+    body.extend_from_slice(&counter.to_be_bytes());
+    body.extend_from_slice(&witness.incarnation.0.to_be_bytes());
+    for head in [witness.clean_stop, witness.committed] {
+        body.push(u8::from(head.is_some()));
+        let head = head.unwrap_or(ProvenHead {
+            sequence: 0,
+            hash: ChainHash::ZERO,
+        });
+        body.extend_from_slice(&head.sequence.to_be_bytes());
+        body.extend_from_slice(&head.hash.0);
+    }
+    body.push(u8::from(witness.instance.is_some()));
+    if let Some(instance) = &witness.instance {
+        for text in [&instance.system, &instance.timeline] {
+            push_text(&mut body, text);
+        }
+        body.push(u8::from(instance.started.is_some()));
+        push_text(&mut body, instance.started.as_deref().unwrap_or(""));
+    }
+    if body.len() + 32 > SLOT {
+        return Err(io::Error::other(
+            "the database identity is too long for the witness",
+        ));
+    }
+    let mut slot = [0; SLOT];
+    slot[..body.len()].copy_from_slice(&body);
+    let sum = Digest::of(&slot[..SLOT - 32]);
+    slot[SLOT - 32..].copy_from_slice(&sum.0);
+    Ok(slot)
+}
+
+fn push_text(body: &mut Vec<u8>, text: &str) {
+    body.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    body.extend_from_slice(text.as_bytes());
+}
+
+/// The valid slot with the higher counter.
+fn read_slots(file: &File) -> io::Result<Option<(u64, Witness)>> {
+    let mut best: Option<(u64, Witness)> = None;
+    for slot in 0..2u64 {
+        let mut bytes = [0; SLOT];
+        match file.read_exact_at(&mut bytes, slot * SLOT as u64) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+            Err(error) => return Err(error),
+        }
+        if let Some(found) = decode(&bytes)
+            && best.as_ref().is_none_or(|(counter, _)| found.0 > *counter)
+        {
+            best = Some(found);
+        }
+    }
+    Ok(best)
+}
+
+fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
+    let (body, sum) = slot.split_at(SLOT - 32);
+    if Digest::of(body).0 != sum || !body.starts_with(MAGIC) {
+        return None;
+    }
+    let mut rest = &body[8..];
+    let counter = u64::from_be_bytes(take(&mut rest)?);
+    let incarnation = Incarnation(u32::from_be_bytes(take(&mut rest)?));
+    let clean_stop = take_head(&mut rest)?;
+    let committed = take_head(&mut rest)?;
+    let has_instance = take::<1>(&mut rest)?[0] == 1;
+    let instance = if has_instance {
+        let system = take_text(&mut rest)?;
+        let timeline = take_text(&mut rest)?;
+        let has_start = take::<1>(&mut rest)?[0] == 1;
+        let started = take_text(&mut rest)?;
+        Some(InstanceId {
+            system,
+            timeline,
+            started: has_start.then_some(started),
+        })
+    } else {
+        None
+    };
+    Some((
+        counter,
+        Witness {
+            incarnation,
+            instance,
+            clean_stop,
+            committed,
+        },
+    ))
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (head, tail) = rest.split_first_chunk::<N>()?;
+    *rest = tail;
+    Some(*head)
+}
+
+fn take_head(rest: &mut &[u8]) -> Option<Option<ProvenHead>> {
+    let present = take::<1>(rest)?[0] == 1;
+    let sequence = u64::from_be_bytes(take(rest)?);
+    let hash = ChainHash(take(rest)?);
+    Some(present.then_some(ProvenHead { sequence, hash }))
+}
+
+fn take_text(rest: &mut &[u8]) -> Option<String> {
+    let length = usize::from(u16::from_be_bytes(take(rest)?));
+    let (text, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(n: u64) -> ProvenHead {
+        ProvenHead {
+            sequence: n,
+            hash: ChainHash([n as u8; 32]),
+        }
+    }
+
+    fn instance() -> InstanceId {
+        InstanceId {
+            system: "7".into(),
+            timeline: "1".into(),
+            started: Some("2026".into()),
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_last_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("witness/orders/eu");
+        let witness = FileWitness::new(&path);
+        assert_eq!(witness.load().unwrap(), None);
+        witness.begin(Incarnation(1), &instance(), head(3)).unwrap();
+        for n in 4..10 {
+            witness.committed(head(n)).unwrap();
+        }
+        let found = FileWitness::new(&path).load().unwrap().unwrap();
+        assert_eq!(found.committed, Some(head(9)));
+        assert_eq!(found.instance, Some(instance()));
+        assert_eq!(found.clean_stop, None);
+        witness.clean_stop(head(9)).unwrap();
+        let again = FileWitness::new(&path);
+        assert_eq!(again.load().unwrap().unwrap().clean_stop, Some(head(9)));
+        again.begin(Incarnation(1), &instance(), head(9)).unwrap();
+        assert_eq!(again.load().unwrap().unwrap().clean_stop, None);
+    }
+
+    #[test]
+    fn a_torn_write_leaves_the_slot_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w");
+        let witness = FileWitness::new(&path);
+        witness.begin(Incarnation(1), &instance(), head(1)).unwrap();
+        witness.committed(head(2)).unwrap();
+        witness.committed(head(3)).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[SLOT + 20] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let found = FileWitness::new(&path).load().unwrap().unwrap();
+        assert_eq!(found.committed, Some(head(2)));
+    }
+
+    #[test]
+    fn an_unreadable_witness_counts_as_none_and_is_kept_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w");
+        std::fs::write(&path, b"not a witness").unwrap();
+        assert_eq!(FileWitness::new(&path).load().unwrap(), None);
+        assert!(path.with_extension("unreadable").exists());
+    }
+}
