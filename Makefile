@@ -14,6 +14,9 @@ tested := --workspace --exclude tidelog-house --locked
 # `make test` finds PostgreSQL; the tests start their own servers in temporary folders.
 find_postgres = TIDELOG_POSTGRES_BIN="$$($(tools)/ensure-postgres.sh)"
 
+# Errors of tests are told in words; `make test RUST_LIB_BACKTRACE=1` adds where they came from.
+export RUST_LIB_BACKTRACE ?= 0
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,7 +72,7 @@ check-docs: ## Fail on dead links and other warnings in the documentation of the
 
 .PHONY: house
 house: ## Rules of the house: arrows, purity, sizes, words, links, manifests
-	cargo test --locked -p tidelog-house
+	cargo test --locked --no-fail-fast -p tidelog-house
 
 .PHONY: build-tests
 build-tests: ## Build all tests without running them

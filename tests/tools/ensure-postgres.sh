@@ -24,8 +24,8 @@ candidates() {
   for name in pg_ctl initdb postgres; do
     path=$(command -v "$name" || true)
     [ -n "$path" ] || continue
-    dirname "$path"
     dirname "$(readlink -f "$path")"
+    dirname "$path"
   done
   for dir in $search; do
     [ ! -d "$dir" ] || echo "$dir"

@@ -2,7 +2,7 @@
 # Reads the output of any number of `cargo test` runs and prints three numbers: passed, failed, skipped.
 # Skipped are the ignored tests of each `test result:` line, and every test that says `SKIPPED: <why>` because it could not
 # run on this machine; libtest counts the latter as passed, so they are taken off there. A check that is no test says
-# `SKIPPED STEP: <why>`.
+# `SKIPPED STEP: <why>`. Lines that begin with `!!!` repeat what was said before.
 set -euo pipefail
 
 awk '
@@ -10,6 +10,7 @@ awk '
     line = $0
     gsub(/\033\[[0-9;]*[A-Za-z]/, "", line)
     gsub(/\r/, "", line)
+    if (line ~ /^!!!/) next
     rest = line
     while (match(rest, /test result: (ok|FAILED)\. [0-9]+ passed; [0-9]+ failed; [0-9]+ ignored/)) {
       split(substr(rest, RSTART, RLENGTH), word, " ")
