@@ -86,7 +86,7 @@ fn definition(crd: CustomResourceDefinition) -> Result<(String, Value), CrdError
             // The only field of metadata that a definition may bound; it also bounds the cost of the rules that read it.
             value["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["metadata"] = json!({
                 "type": "object",
-                "properties": {"name": {"type": "string", "maxLength": NAME_BYTES_MAX}}
+                "properties": {"name": {"type": "string", "maxLength": NAME_BYTES_MAX, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}}
             });
             Ok((name, value))
         }

@@ -20,8 +20,24 @@ pub const EDGE_STATUS_MAX: u32 = 1024;
 /// Port of `ReplicationService` when an endpoint names none.
 pub const DEFAULT_REPLICATION_PORT: i32 = 7443;
 
+const DATA_KEY: &str = "^[-._a-zA-Z0-9]+$";
+const HOST: &str = "^([a-zA-Z0-9]([-_a-zA-Z0-9.]*[a-zA-Z0-9])?|[0-9a-fA-F:.]+)$";
+const VERSION: &str = "^[0-9]{1,9}([.][0-9]{1,9}){0,7}$";
 const LABEL: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 const QUANTITY: &str = "^[1-9][0-9]{0,14}(Ki|Mi|Gi|Ti|k|M|G|T)?$";
+
+/// What a pattern of the schema allows, for people; the pattern itself when it has no words.
+pub fn pattern_in_words(pattern: &str) -> String {
+    match pattern {
+        LABEL => "a name: lower-case letters, digits and '-', beginning with a letter, ending with a letter or digit",
+        QUANTITY => "a size: a whole number with a unit such as Ki, Mi or Gi",
+        VERSION => "a version: whole numbers with dots between them, such as 1.3",
+        HOST => "a host name or an IP address, without scheme, port or path",
+        DATA_KEY => "a key of a Secret or ConfigMap: letters, digits, '-', '_' and '.'",
+        other => return format!("of the form {other}"),
+    }
+    .to_owned()
+}
 
 /// A lower-case name that is safe in host names, labels and paths.
 pub fn label(_: &mut SchemaGenerator) -> Schema {
@@ -53,7 +69,7 @@ pub fn object_name(_: &mut SchemaGenerator) -> Schema {
 
 /// A key of a Secret or ConfigMap.
 pub fn data_key(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$"})
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": DATA_KEY})
 }
 
 /// A filter expression.
@@ -67,7 +83,7 @@ pub fn host(_: &mut SchemaGenerator) -> Schema {
         "type": "string",
         "minLength": 1,
         "maxLength": 253,
-        "pattern": "^([a-zA-Z0-9]([-_a-zA-Z0-9.]*[a-zA-Z0-9])?|[0-9a-fA-F:.]+)$"
+        "pattern": HOST
     })
 }
 
@@ -78,7 +94,7 @@ pub fn quantity(_: &mut SchemaGenerator) -> Schema {
 
 /// Dotted integers; compared number by number, so 1.10 is newer than 1.9.
 pub fn dotted_version(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[0-9]{1,9}([.][0-9]{1,9}){0,7}$"})
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 63, "pattern": VERSION})
 }
 
 /// A moment, RFC 3339.

@@ -1,0 +1,98 @@
+//! Rules of the schema, evaluated offline with the words of the API server.
+
+use expect_test::expect;
+
+use crate::{LINK, LOG, link_with, log_with, refused};
+
+#[test]
+fn exactly_one_of_several_is_needed() {
+    expect![[r#"
+        m.yaml:9:12: spec.storage: storage takes exactly one of managed, cloudNativePg, external
+    "#]]
+    .assert_eq(&refused(&log_with("  storage: {}\n")));
+    expect![[r#"
+        m.yaml:9:12: spec.storage: storage takes exactly one of managed, cloudNativePg, external
+    "#]]
+    .assert_eq(&refused(&log_with(
+        "  storage: {managed: {}, cloudNativePg: {clusterName: x}}\n",
+    )));
+    expect![[r#"
+        m.yaml:9:8: spec.tls: tls takes at most one of issuerRef, secretName, insecure: true
+    "#]]
+    .assert_eq(&refused(&log_with(
+        "  tls: {secretName: s, insecure: true}\n",
+    )));
+    expect![[r#"
+        m.yaml:15:13: spec.topology: topology takes exactly one of dense, hubAndSpoke, pointToPoint
+    "#]]
+    .assert_eq(&refused(&link_with("{}", "")));
+    expect![[r#"
+        m.yaml:15:13: spec.topology: topology takes exactly one of dense, hubAndSpoke, pointToPoint
+    "#]]
+    .assert_eq(&refused(&link_with(
+        "{dense: {locations: [eu, us]}, pointToPoint: {source: eu, target: us}}",
+        "",
+    )));
+}
+
+#[test]
+fn a_hub_is_no_spoke_and_source_is_not_target() {
+    expect![[r#"
+        m.yaml:15:27: spec.topology.hubAndSpoke: the hub is not one of its own spokes
+    "#]]
+    .assert_eq(&refused(&link_with(
+        "{hubAndSpoke: {hub: eu, spokes: [us, eu]}}",
+        "",
+    )));
+    expect![[r#"
+        m.yaml:15:28: spec.topology.pointToPoint: source and target are two locations
+    "#]]
+    .assert_eq(&refused(&link_with(
+        "{pointToPoint: {source: eu, target: eu}}",
+        "",
+    )));
+}
+
+#[test]
+fn names_fit_what_they_name_in_kubernetes() {
+    expect![[r#"
+        m.yaml:1:1: metadata.name of an EventLog takes lower-case letters, digits and '-', begins with a letter and ends with a letter or digit
+    "#]].assert_eq(&refused(&LOG.replace("name: orders", "name: 1orders")));
+    expect![[r#"
+        m.yaml:1:1: metadata.name and the name of a location may have 51 characters together: <log>-<location> names a StatefulSet
+    "#]].assert_eq(&refused(
+        &LOG.replace("name: orders", &format!("name: {}", "o".repeat(50))),
+    ));
+}
+
+#[test]
+fn links_need_their_log_in_the_same_namespace() {
+    expect![[r#"
+        m.yaml:10:1: spec.eventLogRef.name: there is no EventLog order in these manifests (did you mean `orders`?); there are orders
+    "#]].assert_eq(&refused(&format!(
+        "{LOG}{}",
+        LINK.replace("name: orders", "name: order")
+    )));
+    expect![[r#"
+        m.yaml:10:1: spec.eventLogRef.name: a link and its log are in the same namespace, but this link is shop/core and the log is orders
+    "#]].assert_eq(&refused(&format!(
+        "{LOG}{}",
+        LINK.replace("name: core", "name: core, namespace: shop")
+    )));
+    expect![[r#"
+        m.yaml: no EventLog was found; a manifest has apiVersion tidelog.dev/v1alpha1 and kind EventLog
+        m.yaml:2:1: spec.eventLogRef.name: there is no EventLog orders in these manifests
+    "#]].assert_eq(&refused(LINK));
+}
+
+#[test]
+fn names_are_there_once() {
+    expect![[r#"
+        m.yaml:10:1: metadata.name: EventLog orders was already written at m.yaml:1:1; remove one
+        m.yaml:26:1: metadata.name: ReplicationLink core was already written at m.yaml:19:1; remove one
+    "#]].assert_eq(&refused(&format!("{LOG}---\n{LOG}{LINK}{LINK}")));
+    let elsewhere = LOG.replace("name: orders", "name: orders, namespace: other");
+    expect![[r#"
+        m.yaml:10:1: metadata.namespace: log orders is also in another namespace, at m.yaml:1:1; read the manifests of one namespace at a time
+    "#]].assert_eq(&refused(&format!("{LOG}---\n{elsewhere}")));
+}
