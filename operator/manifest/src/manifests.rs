@@ -35,13 +35,13 @@ pub struct LogManifest {
 
 impl LogManifest {
     /// Plans this log.
-    pub fn plan(&self, planner: &Planner<'_>) -> Plan {
+    pub fn plan(&self, planner: Planner) -> Plan {
         planner.plan(&self.log, &self.links)
     }
 }
 
 /// Plans every log.
-pub fn plan_all(manifests: &Manifests, planner: &Planner<'_>) -> Vec<Plan> {
+pub fn plan_all(manifests: &Manifests, planner: Planner) -> Vec<Plan> {
     manifests.logs.iter().map(|log| log.plan(planner)).collect()
 }
 

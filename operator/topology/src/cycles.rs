@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::FilterUses;
 use crate::example::{LostEvent, lost_event};
+use crate::filters::{Filters, predicate};
 use crate::finding::{Finding, FindingKind, list};
 use crate::input::Log;
 use crate::plan::{Bridge, Component, Edge, EdgeId, Predicate};
-
-/// What is known about each predicate of a plan; one that does not compile is absent.
-pub(crate) type Uses = BTreeMap<Predicate, FilterUses>;
 
 /// Sorts the biconnected components of a graph into components and bridges.
 pub(crate) fn split(
@@ -51,7 +48,7 @@ pub(crate) fn split(
 pub(crate) fn filtered_cycles(
     components: &[Component],
     edges: &BTreeMap<EdgeId, Edge>,
-    uses: &Uses,
+    compiled: &Filters,
     findings: &mut Vec<Finding>,
 ) {
     for component in components {
@@ -66,10 +63,7 @@ pub(crate) fn filtered_cycles(
         let local: BTreeSet<&str> = members
             .iter()
             .flat_map(|edge| &edge.filters)
-            .filter(|filter| {
-                uses.get(&filter.predicate)
-                    .is_some_and(FilterUses::is_local)
-            })
+            .filter(|filter| compiled.is_local(&filter.predicate))
             .map(|filter| filter.name.as_str())
             .collect();
         let what = if groups.len() > 1 {
@@ -88,7 +82,7 @@ pub(crate) fn filtered_cycles(
         } else {
             continue;
         };
-        let example = match lost_event(&members, uses) {
+        let example = match lost_event(&members, compiled) {
             Some(lost) => sentence(&lost),
             None => "no event is lost while the edges run only this way; an edge in the other direction could change \
                      that, so the rule does not look at directions"
@@ -120,12 +114,7 @@ fn describe(predicates: &[&Predicate], edges: &[&Edge]) -> String {
         .iter()
         .map(|filter| {
             let on_error = filter.predicate.on_error;
-            format!(
-                "{} `{}` ({})",
-                filter.name,
-                filter.predicate.cel,
-                on_error.as_str()
-            )
+            format!("{} `{}` ({})", filter.name, filter.predicate.cel, on_error)
         })
         .collect();
     format!("{} on {ids}", filters.join(" and "))
@@ -157,11 +146,17 @@ fn sentence(lost: &LostEvent) -> String {
 pub(crate) fn local_export_filters(
     log: &Log,
     components: &[Component],
-    uses: &BTreeMap<String, FilterUses>,
+    compiled: &Filters,
     findings: &mut Vec<Finding>,
 ) {
     for location in &log.locations {
-        if !uses.get(&location.name).is_some_and(|uses| uses.target) {
+        let Some(filter) = &location.export_filter else {
+            continue;
+        };
+        if !compiled
+            .uses(&predicate(&filter.cel, filter.on_error))
+            .target
+        {
             continue;
         }
         if let Some(component) = components

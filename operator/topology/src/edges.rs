@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::filters::predicate;
 use crate::finding::{Finding, FindingKind, list};
-use crate::hashes::{EVALUATOR_VERSION, filter_hash};
+use crate::hashes::FilterHash;
 use crate::input::{
     DialSide, Endpoint, HubDirection, Link, LinkFilter, Log, PointDirection, Topology,
 };
@@ -236,11 +237,7 @@ fn dial(
 fn edge(link: &Link, id: &EdgeId, dial: Option<Dial>) -> Edge {
     let mut filters: BTreeMap<Predicate, String> = BTreeMap::new();
     for filter in link.filters.iter().filter(|filter| applies(filter, id)) {
-        let predicate = Predicate {
-            cel: filter.cel.trim().to_owned(),
-            on_error: filter.on_error,
-            evaluator: EVALUATOR_VERSION,
-        };
+        let predicate = predicate(&filter.cel, filter.on_error);
         // Of two filters that say the same the first by name gives the name.
         filters
             .entry(predicate)
@@ -256,7 +253,7 @@ fn edge(link: &Link, id: &EdgeId, dial: Option<Dial>) -> Edge {
         target: id.target.clone(),
         link: link.name.clone(),
         dial,
-        filter_hash: filter_hash(filters.keys()),
+        filter_hash: FilterHash(0), // known when the filters are compiled
         filters: filters
             .into_iter()
             .map(|(predicate, name)| EdgeFilter { name, predicate })

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::check::FilterUses;
-use crate::cycles::Uses;
+use crate::filters::Filters;
 use crate::plan::{Edge, EdgeId, Predicate};
 
 /// Event 1 is refused somewhere on the fast path and admitted all along the slow one; event 2 is admitted everywhere.
@@ -22,7 +21,7 @@ pub(crate) struct LostEvent {
 ///
 /// For each filter and each edge that carries it: event 1 needs a path around all edges that refuse it, event 2 takes a path
 /// over this edge. Where both end, event 2 can be first.
-pub(crate) fn lost_event(edges: &[&Edge], uses: &Uses) -> Option<LostEvent> {
+pub(crate) fn lost_event(edges: &[&Edge], compiled: &Filters) -> Option<LostEvent> {
     let locations: BTreeSet<&str> = edges
         .iter()
         .flat_map(|edge| [edge.source.as_str(), edge.target.as_str()])
@@ -31,7 +30,7 @@ pub(crate) fn lost_event(edges: &[&Edge], uses: &Uses) -> Option<LostEvent> {
     let mut best: Option<LostEvent> = None;
     for refusing in edges {
         for predicate in refusing.predicates() {
-            let local = uses.get(predicate).is_some_and(FilterUses::is_local);
+            let local = compiled.is_local(predicate);
             let refused = |edge: &Edge| {
                 if local {
                     edge.id() == refusing.id()

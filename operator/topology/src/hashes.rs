@@ -5,11 +5,9 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::input::{DialSide, HubDirection, Link, Log, OnError, PointDirection, Topology};
-use crate::plan::{Edge, Predicate};
+use tidelog_filter::OnError;
 
-/// Version of the filter evaluator; part of every predicate, so that a change of its meaning is a change of the filter.
-pub const EVALUATOR_VERSION: u32 = 1;
+use crate::input::{DialSide, HubDirection, Link, Log, PointDirection, Topology};
 
 /// First byte of everything that is hashed here; changes with the encoding.
 const ENCODING: u8 = 1;
@@ -42,34 +40,44 @@ impl Serialize for Digest {
     }
 }
 
-/// Stamp of a log's link filters, carried by every event: the first eight bytes of their hash, as a big-endian number.
-/// JSON has it as a decimal string, as it has every 64-bit integer; people read 16 hexadecimal digits.
+/// Stamp of a log's filters, carried by every event. JSON has it as a decimal string, as it has every 64-bit integer; people read
+/// 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PlanId(u64);
+pub struct PlanId(pub(crate) u64);
 
-impl PlanId {
-    /// The number.
-    pub fn get(self) -> u64 {
-        self.0
-    }
+/// Hash of the filters of one edge, in the same forms as [`PlanId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilterHash(pub(crate) u64);
+
+macro_rules! number {
+    ($($name:ident)+) => {$(
+        impl $name {
+            /// The number.
+            pub fn get(self) -> u64 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&self.0)
+            }
+        }
+    )+};
 }
 
-impl fmt::Display for PlanId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl Serialize for PlanId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
+number!(PlanId FilterHash);
 
 /// Hash of log, locations with endpoint and export filter, application name, shapes and filters of the links. Not in it:
 /// application version, names of links and filters, `paused`, batch and lag limits, all of which may differ for a while.
 pub(crate) fn spec_hash(log: &Log, links: &[Link]) -> Digest {
-    let mut bytes = Bytes::new("spec");
+    let mut bytes = Bytes(vec![ENCODING]);
     bytes.text(&log.name);
     bytes.text(&log.application.name);
     bytes.sorted(log.locations.iter().map(|location| {
@@ -99,30 +107,6 @@ pub(crate) fn spec_hash(log: &Log, links: &[Link]) -> Digest {
         item
     }));
     bytes.digest()
-}
-
-/// Hash of an edge's predicates, which are sorted already.
-pub(crate) fn filter_hash<'a>(predicates: impl Iterator<Item = &'a Predicate>) -> Digest {
-    let mut bytes = Bytes::new("filter");
-    bytes.predicates(predicates);
-    bytes.digest()
-}
-
-/// Stamp of all link filters of a plan. Edges without filters are left out: adding one changes nothing for old events.
-/// Export filters are not in it: they are asked once, where an event is appended.
-pub(crate) fn plan_id<'a>(edges: impl Iterator<Item = &'a Edge>) -> PlanId {
-    let mut bytes = Bytes::new("plan");
-    bytes.sorted(edges.filter(|edge| !edge.filters.is_empty()).map(|edge| {
-        let mut item = Bytes::default();
-        item.text(&edge.source);
-        item.text(&edge.target);
-        item.predicates(edge.predicates());
-        item
-    }));
-    let digest = bytes.digest();
-    let mut first = [0; 8];
-    first.copy_from_slice(&digest.0[..8]);
-    PlanId(u64::from_be_bytes(first))
 }
 
 fn topology(bytes: &mut Bytes, topology: &Topology) {
@@ -170,12 +154,6 @@ fn topology(bytes: &mut Bytes, topology: &Topology) {
 struct Bytes(Vec<u8>);
 
 impl Bytes {
-    fn new(what: &str) -> Self {
-        let mut bytes = Self(vec![ENCODING]);
-        bytes.text(what);
-        bytes
-    }
-
     fn number(&mut self, number: u64) {
         self.0.extend_from_slice(&number.to_be_bytes());
     }
@@ -211,17 +189,7 @@ impl Bytes {
     }
 
     fn on_error(&mut self, on_error: OnError) {
-        self.text(on_error.as_str());
-    }
-
-    fn predicates<'a>(&mut self, predicates: impl Iterator<Item = &'a Predicate>) {
-        self.sorted(predicates.map(|predicate| {
-            let mut item = Self::default();
-            item.text(&predicate.cel);
-            item.on_error(predicate.on_error);
-            item.number(u64::from(predicate.evaluator));
-            item
-        }));
+        self.text(&on_error.to_string());
     }
 
     fn digest(&self) -> Digest {

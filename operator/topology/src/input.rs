@@ -1,6 +1,7 @@
 //! What the planner is told: plain data, already checked for its form by whoever read it.
 
 use serde::Serialize;
+use tidelog_filter::OnError;
 
 /// An event log and the locations it lives at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,29 +53,6 @@ pub struct ExportFilter {
     pub cel: String,
     /// What happens when it fails.
     pub on_error: OnError,
-}
-
-/// What happens to an event on which a filter fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum OnError {
-    /// Stop the edge.
-    #[default]
-    Stall,
-    /// Leave the event out.
-    Drop,
-    /// Let the event through.
-    Pass,
-}
-
-impl OnError {
-    /// The name as manifests spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stall => "Stall",
-            Self::Drop => "Drop",
-            Self::Pass => "Pass",
-        }
-    }
 }
 
 /// A link: a shape, filters and how it runs.

@@ -10,10 +10,10 @@
 //!
 //! Absent on purpose: Kubernetes, executors, reachability beyond "has an endpoint".
 
-mod check;
 mod cycles;
 mod edges;
 mod example;
+mod filters;
 mod finding;
 mod graph;
 mod hashes;
@@ -23,15 +23,15 @@ mod planner;
 mod redundancy;
 mod render;
 
-pub use check::{FilterCheck, FilterUses};
 pub use finding::{Finding, FindingKind, Severity};
-pub use hashes::{Digest, EVALUATOR_VERSION, PlanId};
+pub use hashes::{Digest, FilterHash, PlanId};
 pub use input::{
     Application, Batch, DialSide, Endpoint, ExportFilter, HubDirection, LagThreshold, Link,
-    LinkFilter, Location, Log, OnError, PointDirection, Topology,
+    LinkFilter, Location, Log, PointDirection, Topology,
 };
 pub use plan::{
     Bridge, Component, Dial, Edge, EdgeFilter, EdgeId, Plan, PlannedLocation, Predicate, Side,
 };
 pub use planner::Planner;
 pub use render::{dot, text};
+pub use tidelog_filter::OnError;

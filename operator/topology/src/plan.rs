@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use tidelog_filter::OnError;
 
 use crate::finding::{Finding, Severity};
-use crate::hashes::{Digest, PlanId};
-use crate::input::{Application, Batch, Endpoint, ExportFilter, LagThreshold, OnError};
+use crate::hashes::{Digest, FilterHash, PlanId};
+use crate::input::{Application, Batch, Endpoint, ExportFilter, LagThreshold};
 
 /// Everything that follows from a log and its links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -126,8 +127,8 @@ pub struct Edge {
     pub dial: Option<Dial>,
     /// What passes: all of these, sorted, without repetition.
     pub filters: Vec<EdgeFilter>,
-    /// Hash of `filters`.
-    pub filter_hash: Digest,
+    /// Hash of `filters` as the data plane computes it, compared when a connection opens.
+    pub filter_hash: FilterHash,
     /// Stopped by its link.
     pub paused: bool,
     /// The locations behind the source, as the target sees it: whose entries of a covered vector it may merge.

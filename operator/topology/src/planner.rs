@@ -2,29 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::check::{FilterCheck, FilterUses};
-use crate::cycles::{Uses, filtered_cycles, local_export_filters, split};
+use crate::cycles::{filtered_cycles, local_export_filters, split};
 use crate::edges::expand;
+use crate::filters::Filters;
 use crate::finding::{Finding, FindingKind};
 use crate::graph::LinkGraph;
-use crate::hashes::{EVALUATOR_VERSION, plan_id, spec_hash};
-use crate::input::{Link, LinkFilter, Log, OnError};
-use crate::plan::{Plan, PlannedLocation, Predicate};
+use crate::hashes::{FilterHash, PlanId, spec_hash};
+use crate::input::{Link, Log};
+use crate::plan::{Plan, PlannedLocation};
 use crate::redundancy::{disconnected, single_points_of_failure};
 
-/// Plans with a given checker of filters.
-pub struct Planner<'a> {
-    filters: &'a dyn FilterCheck,
+/// Turns a log and its links into a plan.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Planner {
     every_location_reachable: bool,
 }
 
-impl<'a> Planner<'a> {
-    /// A planner that compiles filters with `filters`.
-    pub fn new(filters: &'a dyn FilterCheck) -> Self {
-        Self {
-            filters,
-            every_location_reachable: false,
-        }
+impl Planner {
+    /// A planner that trusts in the endpoints that are written.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Whoever runs the plan knows an address for every location, whatever the manifests say; who dials stays the same.
@@ -40,8 +37,7 @@ impl<'a> Planner<'a> {
     pub fn plan(&self, log: &Log, links: &[Link]) -> Plan {
         let mut findings = Vec::new();
         let links = distinct(log, links, &mut findings);
-        let uses = self.link_filters(&links, &mut findings);
-        let export_uses = self.export_filters(log, &mut findings);
+        let compiled = Filters::compile(log, &links, &mut findings);
         let mut edges = expand(log, &links, self.every_location_reachable, &mut findings);
 
         let graph = LinkGraph::new(
@@ -58,14 +54,15 @@ impl<'a> Planner<'a> {
             .map(|target| (target.clone(), graph.behind(&target)))
             .collect();
         for edge in edges.values_mut() {
+            edge.filter_hash = FilterHash(compiled.of_edge(edge).hash());
             if let Some(sources) = behind.get(&edge.target) {
                 edge.behind = sources.get(&edge.source).cloned().unwrap_or_default();
             }
         }
 
         let (components, bridges) = split(graph.blocks(), &edges);
-        filtered_cycles(&components, &edges, &uses, &mut findings);
-        local_export_filters(log, &components, &export_uses, &mut findings);
+        filtered_cycles(&components, &edges, &compiled, &mut findings);
+        local_export_filters(log, &components, &compiled, &mut findings);
 
         let islands = graph.islands();
         disconnected(&log.name, &islands, &mut findings);
@@ -89,7 +86,9 @@ impl<'a> Planner<'a> {
             log: log.name.clone(),
             application: log.application.clone(),
             spec_hash: spec_hash(log, &owned),
-            plan_id: plan_id(edges.values()),
+            plan_id: PlanId(tidelog_filter::plan_id(
+                compiled.canonical(log, edges.values()),
+            )),
             locations,
             edges,
             components,
@@ -98,90 +97,6 @@ impl<'a> Planner<'a> {
             findings,
         }
     }
-
-    fn link_filters(&self, links: &[&Link], findings: &mut Vec<Finding>) -> Uses {
-        let mut uses = Uses::new();
-        for link in links {
-            for filter in &link.filters {
-                let subject = format!("link {} filter {}", link.name, filter.name);
-                let found = self.checked(&subject, Some(&link.name), filter_text(filter), findings);
-                if let Some(found) = found {
-                    let predicate = Predicate {
-                        cel: filter.cel.trim().to_owned(),
-                        on_error: filter.on_error,
-                        evaluator: EVALUATOR_VERSION,
-                    };
-                    uses.insert(predicate, found);
-                }
-            }
-        }
-        uses
-    }
-
-    fn export_filters(
-        &self,
-        log: &Log,
-        findings: &mut Vec<Finding>,
-    ) -> BTreeMap<String, FilterUses> {
-        let mut uses = BTreeMap::new();
-        for location in &log.locations {
-            let Some(filter) = &location.export_filter else {
-                continue;
-            };
-            let subject = format!("location {} exportFilter", location.name);
-            if let Some(found) = self.checked(
-                &subject,
-                None,
-                ("exportFilter", &filter.cel, filter.on_error),
-                findings,
-            ) {
-                uses.insert(location.name.clone(), found);
-            }
-        }
-        uses
-    }
-
-    fn checked(
-        &self,
-        subject: &str,
-        link: Option<&str>,
-        (name, cel, on_error): (&str, &str, OnError),
-        findings: &mut Vec<Finding>,
-    ) -> Option<FilterUses> {
-        match self.filters.check(name, cel.trim(), on_error) {
-            Ok(uses) => {
-                if let Some(first) = uses.unguarded.first() {
-                    findings.push(
-                        Finding::new(
-                            FindingKind::UnguardedKey,
-                            subject,
-                            format!(
-                                "{} may be absent, and then {}; guard each with has(...)",
-                                uses.unguarded.join(", "),
-                                match on_error {
-                                    OnError::Stall => "the edge stalls",
-                                    OnError::Drop => "the event is left out",
-                                    OnError::Pass => "the event is let through",
-                                },
-                            ),
-                        )
-                        .of_links(link)
-                        .with_example(format!("has({first}) && ({})", cel.trim())),
-                    );
-                }
-                Some(uses)
-            }
-            Err(why) => {
-                findings
-                    .push(Finding::new(FindingKind::InvalidFilter, subject, why).of_links(link));
-                None
-            }
-        }
-    }
-}
-
-fn filter_text(filter: &LinkFilter) -> (&str, &str, OnError) {
-    (&filter.name, &filter.cel, filter.on_error)
 }
 
 /// The links sorted by name, each name once.

@@ -3,19 +3,7 @@
 use std::path::PathBuf;
 
 use tidelog_manifest::{Manifests, plan_all, read};
-use tidelog_topology::{FilterCheck, FilterUses, FindingKind, OnError, Plan, Planner};
-
-/// Stands in for the compiler of filters.
-struct Words;
-
-impl FilterCheck for Words {
-    fn check(&self, _: &str, cel: &str, _: OnError) -> Result<FilterUses, String> {
-        Ok(FilterUses {
-            target: cel.contains("== target"),
-            ..FilterUses::default()
-        })
-    }
-}
+use tidelog_topology::{FindingKind, Plan, Planner};
 
 fn example(name: &str) -> (Manifests, Vec<Plan>) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +15,7 @@ fn example(name: &str) -> (Manifests, Vec<Plan>) {
         manifests.logs.iter().all(|log| log.not_realised.is_empty()),
         "{name}"
     );
-    let plans = plan_all(&manifests, &Planner::new(&Words));
+    let plans = plan_all(&manifests, Planner::new());
     (manifests, plans)
 }
 

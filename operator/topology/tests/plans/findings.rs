@@ -230,7 +230,7 @@ fn refuses_a_filter_that_does_not_compile_and_warns_of_unguarded_keys_and_of_fil
         &[link],
         &expect![[r#"
             Error InvalidFilter | link l filter broken | links [l]
-              does not parse
+              filter `broken`, line 1, column 4: not a CEL expression: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
             Warning UnguardedKey | link l filter open | links [l]
               event.metadata.store may be absent, and then the edge stalls; guard each with has(...)
               example: has(event.metadata.store) && (event.metadata.store == 'c')

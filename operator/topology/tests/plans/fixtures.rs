@@ -1,35 +1,12 @@
 //! Logs and links in few words.
 
 use tidelog_topology::{
-    Application, DialSide, Endpoint, FilterCheck, FilterUses, HubDirection, Link, LinkFilter,
-    Location, Log, OnError, Plan, Planner, PointDirection, Topology,
+    Application, DialSide, Endpoint, HubDirection, Link, LinkFilter, Location, Log, OnError, Plan,
+    Planner, PointDirection, Topology,
 };
 
-/// Decides by words in the text, so that these tests speak of the planner alone; the compiler of filters has its own.
-pub struct Words;
-
-impl FilterCheck for Words {
-    fn check(&self, _name: &str, cel: &str, _on_error: OnError) -> Result<FilterUses, String> {
-        if cel.contains("(((") {
-            return Err("does not parse".to_owned());
-        }
-        let words: Vec<&str> = cel.split(|c: char| !c.is_alphanumeric()).collect();
-        let unguarded = if cel.contains("event.metadata.") && !cel.contains("has(") {
-            vec!["event.metadata.store".to_owned()]
-        } else {
-            Vec::new()
-        };
-        Ok(FilterUses {
-            source: words.contains(&"source"),
-            target: words.contains(&"target"),
-            payload: words.contains(&"payload"),
-            unguarded,
-        })
-    }
-}
-
 pub fn plan(log: &Log, links: &[Link]) -> Plan {
-    Planner::new(&Words).plan(log, links)
+    Planner::new().plan(log, links)
 }
 
 /// A log `orders`; a location with `!` behind its name has no endpoint.

@@ -21,7 +21,7 @@ fn shop() -> Plan {
 fn text_has_picture_edges_and_findings() {
     expect![[r#"
         log orders (shop 1.3): 6 locations, 11 edges, 1 component, 3 bridges
-        spec 74f47772  plan aee7c9e6a9ad12d2
+        spec c802618d  plan e2d1a235e03c1678
 
           (ap eu us)  6 edges
           ├─ eu
@@ -60,17 +60,17 @@ fn text_shows_islands_chains_and_cycles_behind_cycles() {
     );
     expect![[r#"
         log orders (shop 1.3): 9 locations, 15 edges, 2 components, 2 bridges
-        spec 30202a3f  plan 4de61f738785d203
+        spec fb7b3e2f  plan af1349b9f5f9a1a6
 
           (a b c)  6 edges
           └─ c
              └─ in a cycle with (d e)  6 edges
                 └─ e
                    └─ <-> f
-  
+
           g
           └─ <-- h
-  
+
           x
 
         SOURCE  TARGET  LINK  DIALLED BY  AT                  FILTERS  STATE
@@ -133,8 +133,8 @@ fn json_spells_names_in_camel_case_and_64_bit_numbers_as_text() {
             "name": "shop",
             "version": "1.3"
           },
-          "specHash": "3016ab8bc6e2ec914d10d1cae6a132069172b4d5ba65657b5aca17577b8df7ae",
-          "planId": "15230214490603261586",
+          "specHash": "9c5acdbbebbfb96c47ad96964a19aa25d1ab1e2745211e7bc49a1601dedfdb1e",
+          "planId": "17767233808364646856",
           "locations": {
             "a": {
               "endpoint": {
@@ -164,7 +164,7 @@ fn json_spells_names_in_camel_case_and_64_bit_numbers_as_text() {
                   "evaluator": 1
                 }
               ],
-              "filterHash": "e9e9423e3aa4afc0d029d17eab4398aeec9b770021e071e1c945e263a9924c3d",
+              "filterHash": "13015606877191338326",
               "paused": false,
               "behind": [
                 "a"

@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use tidelog_topology::{DialSide, HubDirection, Link, Log, Planner, Topology};
 
-use crate::fixtures::{Words, both_ways, dense, edges, filtered, hub, log, one_way, paused, plan};
+use crate::fixtures::{both_ways, dense, edges, filtered, hub, log, one_way, paused, plan};
 
 fn check(log: &Log, links: &[Link], expected: &Expect) {
     let plan = plan(log, links);
@@ -237,7 +237,7 @@ fn several_filters_on_an_edge_are_sorted_and_none_is_there_twice() {
 fn without_addresses_the_dialling_sides_stay_the_same_when_every_location_is_reachable() {
     let log = log("eu us! s1!");
     let links = [dense("core", "eu us"), hub("stores", "us", "s1")];
-    let plan = Planner::new(&Words)
+    let plan = Planner::new()
         .with_every_location_reachable()
         .plan(&log, &links);
     assert!(plan.is_accepted());
