@@ -96,3 +96,87 @@ fn names_are_there_once() {
         m.yaml:10:1: metadata.namespace: log orders is also in another namespace, at m.yaml:1:1; read the manifests of one namespace at a time
     "#]].assert_eq(&refused(&format!("{LOG}---\n{elsewhere}")));
 }
+
+/// Evaluates the transition rule with this message.
+fn change(kind: &str, message: &str, old: serde_json::Value, new: serde_json::Value) -> bool {
+    fn find<'a>(schema: &'a serde_json::Value, message: &str) -> Option<&'a str> {
+        let rules = schema["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let here = rules
+            .filter(|rule| {
+                rule["message"]
+                    .as_str()
+                    .is_some_and(|text| text.starts_with(message))
+            })
+            .find_map(|rule| rule["rule"].as_str());
+        here.or_else(|| {
+            let properties = schema["properties"].as_object().into_iter().flatten();
+            properties
+                .map(|(_, below)| below)
+                .chain(schema.get("items"))
+                .find_map(|below| find(below, message))
+        })
+    }
+    let schema = tidelog_api::object_schema(kind)
+        .expect("a schema")
+        .expect("a known kind");
+    let rule = find(&schema, message).expect("a rule with this message");
+    let mut context = cel::Context::default();
+    context.add_variable("oldSelf", old).expect("a value");
+    context.add_variable("self", new).expect("a value");
+    let result = cel::Program::compile(rule)
+        .expect("a rule")
+        .execute(&context);
+    result.expect("a result") == cel::Value::Bool(true)
+}
+
+#[test]
+fn what_must_not_change_does_not() {
+    use serde_json::json;
+    let name = |old: &str, new: &str| {
+        change(
+            "EventLog",
+            "application.name cannot be changed",
+            json!(old),
+            json!(new),
+        )
+    };
+    assert!(name("shop", "shop"));
+    assert!(!name("shop", "other"));
+    let log = |old: &str, new: &str| {
+        change(
+            "ReplicationLink",
+            "eventLogRef cannot be changed",
+            json!({"name": old}),
+            json!({"name": new}),
+        )
+    };
+    assert!(log("orders", "orders"));
+    assert!(!log("orders", "other"));
+}
+
+#[test]
+fn a_location_leaves_only_after_it_was_decommissioned_and_does_not_come_back() {
+    use serde_json::json;
+    let leaves = |state: &str| {
+        let old = json!({"locations": [{"name": "eu", "state": "Active"}, {"name": "us", "state": state}]});
+        let new = json!({"locations": [{"name": "ap"}, {"name": "eu"}]});
+        change("EventLog", "a location leaves the list", old, new)
+    };
+    assert!(leaves("Decommissioned"));
+    assert!(!leaves("Active"));
+    let turns = |old: &str, new: &str| {
+        let location = |state: &str| json!({"name": "us", "state": state});
+        change(
+            "EventLog",
+            "a location that was decommissioned",
+            location(old),
+            location(new),
+        )
+    };
+    assert!(turns("Active", "Decommissioned"));
+    assert!(turns("Decommissioned", "Decommissioned"));
+    assert!(!turns("Decommissioned", "Active"));
+}
