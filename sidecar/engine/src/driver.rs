@@ -23,8 +23,8 @@ pub(crate) enum Ended {
 
 type InFlight<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Whether the lease was renewed, and which database did it.
-type Look = Result<(bool, InstanceId), StoreError>;
+/// Under which nonce it was looked, whether the lease was renewed, and which database did it.
+type Look = (u64, Result<(bool, InstanceId), StoreError>);
 
 enum Reply {
     Append(AppendReply),
@@ -303,15 +303,20 @@ impl<'a> Driver<'a> {
         let lease = self.supervisor.lease(self.nonce);
         self.looking = Some(Box::pin(async move {
             let look = async { Ok((store.renew_lease(&lease).await?, store.instance().await?)) };
-            tokio::time::timeout(lease.ttl, look)
+            let found = tokio::time::timeout(lease.ttl, look)
                 .await
                 .unwrap_or_else(|_| {
                     Err(StoreError::Unavailable("no answer within the lease".into()))
-                })
+                });
+            (lease.nonce, found)
         }));
     }
 
-    fn looked(&mut self, found: Look) {
+    fn looked(&mut self, (nonce, found): Look) {
+        if nonce != self.nonce {
+            // The lease was taken anew meanwhile, by this very process.
+            return;
+        }
         match found {
             Ok((true, instance)) if instance == self.instance => {}
             // A commit in flight decides first: its outcome is known or resolved by the writer, then the next look stops it.

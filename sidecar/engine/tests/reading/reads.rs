@@ -87,7 +87,7 @@ async fn a_limit_counts_wanted_events_and_a_range_that_matches_nothing_ends() {
     for options in [small(), no_tail()] {
         let mut log = Log::start(options).await;
         log.append_shaped(60, |i, e| {
-            e.event_type = if i % 20 == 5 { "Rare" } else { "Often" }.into()
+            e.event_type = if i % 20 == 5 { "Rare" } else { "Often" }.into();
         })
         .await;
         let of = |name: &str| Selector {

@@ -1,0 +1,147 @@
+//! What a location says about itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tidelog_engine::{LogCounters, LogHandle, LogPhase};
+use tidelog_model::{ApplicationVersion, caps};
+use tidelog_proto::convert::lineage_to_wire;
+use tidelog_proto::error::{ApiError, ErrorReason, key};
+use tidelog_proto::v1;
+use tokio::sync::watch;
+
+/// The parts that do not come from the log itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The log.
+    pub log: String,
+    /// The location.
+    pub location: String,
+    /// Name of the application.
+    pub application_name: String,
+    /// Version of the application.
+    pub application_version: ApplicationVersion,
+}
+
+/// Answers `Describe` and names the writer in errors.
+#[derive(Clone)]
+pub struct Describe {
+    about: Arc<std::sync::RwLock<About>>,
+    recovered: watch::Receiver<v1::Recovered>,
+    log: LogHandle,
+}
+
+impl Describe {
+    /// Describes one location.
+    pub fn new(about: About, recovered: watch::Receiver<v1::Recovered>, log: LogHandle) -> Self {
+        Self { about: Arc::new(std::sync::RwLock::new(about)), recovered, log }
+    }
+
+    /// What is configured now.
+    pub fn about(&self) -> About {
+        self.about.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// After a change of configuration.
+    pub fn set_application_version(&self, version: ApplicationVersion) {
+        let mut about = self.about.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        about.application_version = version;
+    }
+
+    /// Refuses a request for another log.
+    pub fn check_log(&self, asked: &str) -> Result<(), ApiError> {
+        let served = self.about().log;
+        if asked.is_empty() || asked == served {
+            return Ok(());
+        }
+        let message = format!("log `{asked}` is not served here; this address serves `{served}`");
+        Err(ApiError::new(ErrorReason::LogNotFound, message))
+    }
+
+    /// Adds where the writer is, when it is somewhere else.
+    pub fn with_writer(&self, error: ApiError) -> ApiError {
+        match &self.log.status().borrow().phase {
+            LogPhase::Standby { address, .. }
+                if error.reason == ErrorReason::NotWriter && !address.is_empty() =>
+            {
+                error.with(key::WRITER_ADDRESS, address)
+            }
+            _ => error,
+        }
+    }
+
+    /// Whether lost events are back.
+    pub fn recovered(&self) -> v1::Recovered {
+        self.recovered.borrow().clone()
+    }
+
+    /// The answer to `Describe`.
+    pub fn describe(&self, log: &LogHandle) -> v1::DescribeResponse {
+        let about = self.about();
+        let view = log.reader().view();
+        let status = log.status().borrow().clone();
+        v1::DescribeResponse {
+            location: about.location,
+            log: about.log,
+            incarnation: view.current().incarnation.0,
+            lineage: lineage_to_wire(&view.lineage),
+            database_identity: status.instance.map(|i| i.to_string()).unwrap_or_default(),
+            head: view.head,
+            hash: view.hash.0.to_vec().into(),
+            version_vector: Some((&*view.version_vector).into()),
+            covered_vector: Some((&*view.covered_vector).into()),
+            counters: counters(log.counters()),
+            limits: limits(),
+            build: Some(build()),
+            application_name: about.application_name,
+            application_version: about.application_version.to_string(),
+            recovered: Some(self.recovered()),
+        }
+    }
+}
+
+/// Names and values of the counters; the metrics use the same names.
+pub fn counters(counters: &LogCounters) -> BTreeMap<String, u64> {
+    [
+        ("appended_events", &counters.appended_events),
+        ("accepted_requests", &counters.accepted_requests),
+        ("refused_requests", &counters.refused_requests),
+        ("batches", &counters.batches),
+        ("replicated_events", &counters.replicated_events),
+        ("redundant_events", &counters.redundant_events),
+        ("commit_microseconds", &counters.commit_micros),
+        ("resolved_commits", &counters.resolved_commits),
+        ("guard_hits", &counters.guard_hits),
+        ("clock_ahead_events", &counters.clock_ahead),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value.load(Ordering::Relaxed)))
+    .collect()
+}
+
+fn limits() -> BTreeMap<String, u64> {
+    [
+        ("event_bytes", caps::EVENT_BYTES_MAX),
+        ("request_bytes", caps::REQUEST_BYTES_MAX),
+        ("request_events", caps::REQUEST_EVENTS_MAX),
+        ("key_bytes", caps::KEY_BYTES_MAX),
+        ("destinations", caps::DESTINATIONS_MAX),
+        ("metadata_entries", caps::METADATA_ENTRIES_MAX),
+        ("metadata_value_bytes", caps::METADATA_VALUE_BYTES_MAX),
+        ("vector_entries", caps::VECTOR_ENTRIES_MAX),
+        ("selector_items", caps::SELECTOR_ITEMS_MAX),
+        ("cel_bytes", caps::CEL_BYTES_MAX),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value as u64))
+    .collect()
+}
+
+/// What is running.
+pub fn build() -> v1::Build {
+    v1::Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("TIDELOG_COMMIT").unwrap_or_default().to_owned(),
+    }
+}

@@ -1,0 +1,4 @@
+//! One file per gRPC service.
+
+pub mod admin;
+pub mod log;
