@@ -12,6 +12,7 @@ use crate::budget::{self, Fault};
 use crate::error::{EvalError, FilterError, FilterErrorKind};
 use crate::field::Field;
 use crate::function::{self, Pattern};
+use crate::limits::{BASE_STACK_BYTES, LEVEL_STACK_BYTES, PARSE_STACK_BYTES};
 use crate::lower::{self, Found, Names};
 use crate::scope::Scope;
 use crate::{guard, syntax, trial};
@@ -43,6 +44,8 @@ pub(crate) struct Program {
     patterns: Vec<Pattern>,
     environment: DebugEnv,
     uses: Uses,
+    /// What an evaluation needs at most.
+    stack_bytes: usize,
 }
 
 struct DebugEnv(Arc<Env>);
@@ -54,8 +57,12 @@ impl std::fmt::Debug for DebugEnv {
 }
 
 impl Program {
-    /// Parses, checks, rewrites and tries an expression.
+    /// Parses, checks, rewrites and tries an expression, on a stack of its own.
     pub(crate) fn compile(name: &str, cel: &str, names: Names) -> Result<Self, FilterError> {
+        stacker::grow(PARSE_STACK_BYTES, || Self::compile_here(name, cel, names))
+    }
+
+    fn compile_here(name: &str, cel: &str, names: Names) -> Result<Self, FilterError> {
         let refuse = |(line, column): syntax::Place, kind| FilterError {
             filter: name.to_owned(),
             line,
@@ -79,6 +86,7 @@ impl Program {
             expression,
             patterns,
             environment: DebugEnv(environment),
+            stack_bytes: BASE_STACK_BYTES + tree.levels * LEVEL_STACK_BYTES,
             uses: Uses {
                 source,
                 target,
@@ -112,11 +120,14 @@ impl Program {
         target: &str,
     ) -> Outcome {
         let scope = Scope::new(event, source, target, &self.patterns);
-        let (result, fault, steps) = budget::run(|| {
-            // Everything that could make the library panic is refused at load; if something was missed, it is an error of this event.
+        // Everything that could make the library panic is refused at load; if something was missed, it is an error of this event.
+        let resolve = || {
             catch_unwind(AssertUnwindSafe(|| self.resolve(part, &scope)))
                 .unwrap_or_else(|_| Err(failed("the evaluator gave up on this event")))
-        });
+        };
+        // The evaluator's frames are large. An executor's thread has room for the usual expression; a deep one brings its own stack.
+        let (result, fault, steps) =
+            budget::run(|| stacker::maybe_grow(self.stack_bytes, self.stack_bytes, resolve));
         let result = match fault {
             Some(Fault::Steps) => Err(EvalError::TooManySteps),
             Some(Fault::Keys(actual)) => Err(EvalError::TooManyKeys { actual }),

@@ -7,7 +7,7 @@ use cel::common::ast::{EntryExpr, Expr, SourceInfo};
 
 use crate::error::FilterErrorKind;
 use crate::function;
-use crate::limits::{CEL_BYTES_MAX, COMPILE_STACK_BYTES, LEVELS_MAX, NODES_MAX};
+use crate::limits::{CEL_BYTES_MAX, LEVELS_MAX, NODES_MAX};
 
 /// Where something is in the text: line and column, from 1.
 pub(crate) type Place = (usize, usize);
@@ -15,6 +15,8 @@ pub(crate) type Place = (usize, usize);
 /// A parsed expression within the limits of text, nodes and levels.
 pub(crate) struct Tree {
     pub(crate) root: IdedExpr,
+    /// Levels of the tree.
+    pub(crate) levels: usize,
     source: SourceInfo,
 }
 
@@ -32,9 +34,10 @@ impl Tree {
 
 /// Parses an expression.
 ///
-/// The parser recurses through several rules per bracket and along every chain of operators, deeper than the stack of an executor's thread
-/// bears; so it runs on a thread of its own, whose stack suffices for any text of the length allowed, and hands out only trees that are
-/// shallow enough for anybody.
+/// The parser recurses through several rules per bracket and along every chain of operators: call it with [`PARSE_STACK_BYTES`] of stack,
+/// which suffice for any text of the length allowed. Only trees that are shallow enough for everybody else are handed out.
+///
+/// [`PARSE_STACK_BYTES`]: crate::limits::PARSE_STACK_BYTES
 pub(crate) fn parse(text: &str) -> Result<Tree, (Place, FilterErrorKind)> {
     let at_start = |kind| ((1, 1), kind);
     if text.trim().is_empty() {
@@ -43,18 +46,9 @@ pub(crate) fn parse(text: &str) -> Result<Tree, (Place, FilterErrorKind)> {
     if text.len() > CEL_BYTES_MAX {
         return Err(at_start(FilterErrorKind::TooLong { actual: text.len() }));
     }
-    let failed = |message: String| at_start(FilterErrorKind::Failed { message });
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("tidelog-filter-compile".into())
-            .stack_size(COMPILE_STACK_BYTES)
-            .spawn_scoped(scope, || {
-                catch_unwind(AssertUnwindSafe(|| parse_here(text)))
-                    .unwrap_or_else(|_| Err(failed("the parser gave up".into())))
-            })
-            .map_err(|e| failed(format!("no thread for the compiler: {e}")))?
-            .join()
-            .unwrap_or_else(|_| Err(failed("the parser gave up".into())))
+    catch_unwind(AssertUnwindSafe(|| parse_here(text))).unwrap_or_else(|_| {
+        let message = "the parser gave up".to_owned();
+        Err(at_start(FilterErrorKind::Failed { message }))
     })
 }
 
@@ -79,15 +73,18 @@ fn parse_here(text: &str) -> Result<Tree, (Place, FilterErrorKind)> {
             let message = shortened(first.msg.trim_start_matches("Syntax error: "));
             (place, FilterErrorKind::Syntax { message })
         })?;
-    let tree = Tree { root, source };
-    let (nodes, levels) = measure(&tree.root);
+    let (nodes, levels) = measure(&root);
     if nodes > NODES_MAX {
         return Err(((1, 1), FilterErrorKind::TooManyNodes { actual: nodes }));
     }
     if levels > LEVELS_MAX {
         return Err(((1, 1), FilterErrorKind::TooDeep));
     }
-    Ok(tree)
+    Ok(Tree {
+        root,
+        levels,
+        source,
+    })
 }
 
 /// The first part of a message of the library, on one line.

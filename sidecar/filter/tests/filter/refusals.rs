@@ -196,7 +196,7 @@ fn results_that_are_not_booleans_are_refused_where_they_are() {
         ("event.metadata", 6),
         ("event.type == 'x' && event.id.sequence", 30),
         ("event.type == 'x' ? 1 : 2", 21),
-        ("!event.type.size()", 16),
+        ("!event.type.size()", 17),
         ("false && (event.type == 'y' || source)", 32),
     ] {
         let ((line, found), kind) = refused(cel);
