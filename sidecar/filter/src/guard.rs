@@ -20,12 +20,13 @@ pub(crate) fn unguarded(root: &IdedExpr) -> Vec<String> {
 type Facts = BTreeSet<String>;
 
 fn walk(node: &IdedExpr, known: &Facts, found: &mut BTreeSet<String>) {
-    if let Some(path) = access(node) {
-        if path.may_be_absent && !known.contains(&path.text) {
-            found.insert(path.text);
-        }
-        // Below, the operand: every key on the way must be there too.
+    if let Some(path) = access(node)
+        && path.may_be_absent
+        && !known.contains(&path.text)
+    {
+        found.insert(path.text);
     }
+    // Below, the operand too: every key on the way must be there.
     match &node.expr {
         Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_AND, [a, b]) => {
@@ -68,7 +69,7 @@ fn facts(node: &IdedExpr, value: bool) -> Facts {
             .collect(),
         Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
             (operators::LOGICAL_NOT, [a]) => facts(a, !value),
-            (operators::LOGICAL_AND, [a, b]) | (operators::LOGICAL_OR, [a, b]) => {
+            (operators::LOGICAL_AND | operators::LOGICAL_OR, [a, b]) => {
                 let (a, b) = (facts(a, value), facts(b, value));
                 // `a && b` true, `a || b` false: both hold. Otherwise only what follows from either.
                 if (call.func_name == operators::LOGICAL_AND) == value {

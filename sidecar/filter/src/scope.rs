@@ -80,7 +80,7 @@ impl<'e> Scope<'e> {
             Field::Context => object(Fields::Context(&e.context)),
             Field::Time => object(Fields::Time(e.time)),
             Field::Type => return text(&e.event_type),
-            Field::SchemaVersion => return uint(e.schema_version.into()),
+            Field::SchemaVersion => uint(e.schema_version),
             Field::ContentType => return text(&e.content_type),
             Field::Payload => return self.payload(),
             Field::EmitterId => return text(&e.emitter_id),
@@ -90,10 +90,10 @@ impl<'e> Scope<'e> {
             Field::CausedBy => object(Fields::Cause(e.caused_by.as_ref())),
             Field::DeliveryId => return text(&e.delivery_id),
             Field::RequestId => return text(&e.request_id),
-            Field::RequestIndex => return uint(e.request_index.into()),
-            Field::RequestCount => return uint(e.request_count.into()),
+            Field::RequestIndex => uint(e.request_index),
+            Field::RequestCount => uint(e.request_count),
             Field::ApplicationVersion => return text(e.application_version.as_str()),
-            Field::PlanId => return uint(e.plan_id),
+            Field::PlanId => uint(e.plan_id),
         };
         Some(boxed)
     }
@@ -153,8 +153,8 @@ fn text(value: &str) -> Option<CowVal<'_, '_>> {
     Some(CowVal::owned(CelString::from(value)))
 }
 
-fn uint<'b, 'v>(value: u64) -> Option<CowVal<'b, 'v>> {
-    Some(CowVal::Owned(value::uint(value)))
+fn uint<'b, 'v>(value: impl Into<u64>) -> CowVal<'b, 'v> {
+    CowVal::Owned(value::uint(value.into()))
 }
 
 fn parse(event: &Event) -> Result<Json, PayloadError> {

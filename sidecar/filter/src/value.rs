@@ -192,7 +192,7 @@ impl Val for Object<'_> {
     }
 }
 
-impl<'v> Indexer for Object<'v> {
+impl Indexer for Object<'_> {
     fn get<'b, 'w>(&'b self, key: &dyn Val) -> Result<CowVal<'b, 'w>, ExecutionError>
     where
         Self: 'w,
@@ -233,7 +233,7 @@ impl Sizer for Object<'_> {
     }
 }
 
-impl<'v> Iterable for Object<'v> {
+impl Iterable for Object<'_> {
     fn iter<'b, 'w>(&'b self) -> Box<dyn CelIterator<'b, 'w> + 'b>
     where
         Self: 'w,
@@ -253,7 +253,7 @@ impl<'b, 'v: 'w, 'w> CelIterator<'b, 'w> for Keys<'b, 'v> {
 }
 
 /// A text, borrowed.
-pub(crate) fn text<'v>(value: &'v str) -> Result<Boxed<'v>, ExecutionError> {
+pub(crate) fn text(value: &str) -> Result<Boxed<'_>, ExecutionError> {
     budget::spend(budget::steps_for(value.len()))?;
     Ok(Box::new(CelString::from(value)))
 }
@@ -264,7 +264,7 @@ pub(crate) fn uint<'v>(value: u64) -> Boxed<'v> {
 }
 
 /// A list of texts, borrowed.
-pub(crate) fn texts<'v>(values: &'v [String]) -> Result<Boxed<'v>, ExecutionError> {
+pub(crate) fn texts(values: &[String]) -> Result<Boxed<'_>, ExecutionError> {
     let items = values
         .iter()
         .map(|v| text(v))
@@ -274,7 +274,7 @@ pub(crate) fn texts<'v>(values: &'v [String]) -> Result<Boxed<'v>, ExecutionErro
 
 /// A JSON value. Objects are looked into when touched; lists are made at once, so their length is checked here. Whole numbers are int
 /// (uint above 2^63-1), others double.
-pub(crate) fn json<'v>(value: &'v Json) -> Result<Boxed<'v>, PayloadError> {
+pub(crate) fn json(value: &Json) -> Result<Boxed<'_>, PayloadError> {
     // A spent budget is noted on its own and ends the evaluation, whatever becomes of this value.
     let spent = budget::spend(match value {
         Json::String(s) => budget::steps_for(s.len()),

@@ -1,4 +1,9 @@
 //! The language of filters: what it accepts, what it refuses, what it costs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
 
 #[path = "filter/bounds.rs"]
 mod bounds;

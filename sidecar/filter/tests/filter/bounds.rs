@@ -138,7 +138,7 @@ fn texts_do_not_grow_without_bound() {
         judge("size(event.payload.s + event.payload.s) == 40000", &text),
         Ok(true)
     );
-    let sum = vec!["event.payload.s"; 6].join("+");
+    let sum = ["event.payload.s"; 6].join("+");
     assert!(judge(&format!("size({sum}) > 0"), &text).is_err());
     let in_loop = "event.payload.l.map(x, event.payload.s + event.payload.s).size() == 3";
     assert_eq!(judge(in_loop, &text), Ok(true));
