@@ -142,7 +142,7 @@ impl Log {
 
     /// Everything that the database holds.
     pub async fn stored(&self) -> Vec<StoredEvent> {
-        stored(&*self.store).await
+        stored(&self.store.inner).await
     }
 
     pub async fn subscribe(&self, start: Start) -> Subscription {
