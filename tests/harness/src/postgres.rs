@@ -594,7 +594,7 @@ mod tests {
             let server = Postgres::start(&[]).await.unwrap();
             let pid = server.pid_file().lines().next().unwrap().to_owned();
             std::fs::write(file, format!("{pid} {}", server.directory().display())).unwrap();
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_mins(10)).await;
         }
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("server");

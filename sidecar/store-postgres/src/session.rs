@@ -1,0 +1,346 @@
+//! Connections: how they are opened, what is checked of the server, and what happens to one that is left in the middle of a statement.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::{Connection as _, Row as _};
+use tidelog_store::StoreError;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::error::{breaks_connection, connect_error, store_error};
+use crate::options;
+use crate::statement::Statement;
+
+/// Everything of ours lives in this schema.
+pub const SCHEMA: &str = "tidelog";
+const SERVER_VERSION_MIN: u32 = 140_000;
+
+/// Forces what the contract needs, whatever role, database or URI say, and asks what the server is. Set by statement, not by startup
+/// option: a session setting wins over all the others.
+///
+/// `synchronous_commit` may be stricter. Statements have no time limit: a commit that is cut off by one would be of unknown outcome. A
+/// transaction that is left open would hold up the writer: the server ends it. A server that does not hear from us any more finds out.
+const PREPARE_SESSION: &str = "
+    SELECT pg_is_in_recovery(),
+           current_setting('fsync'),
+           current_setting('full_page_writes'),
+           current_setting('server_encoding'),
+           pg_backend_pid(),
+           (SELECT (extract(epoch FROM backend_start) * 1000000)::int8 FROM pg_stat_activity WHERE pid = pg_backend_pid()),
+           set_config('synchronous_commit',
+                      CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+           set_config('search_path', 'tidelog', false),
+           set_config('default_transaction_isolation', 'read committed', false),
+           set_config('statement_timeout', '0', false),
+           set_config('lock_timeout', '0', false),
+           set_config('idle_in_transaction_session_timeout', '30s', false),
+           set_config('tcp_keepalives_idle', '10', false),
+           set_config('tcp_keepalives_interval', '5', false),
+           set_config('tcp_keepalives_count', '3', false),
+           set_config('jit', 'off', false)";
+
+/// Opens connections to one database.
+#[derive(Debug)]
+pub struct Connector {
+    options: PgConnectOptions,
+    timeout: Duration,
+    place: String,
+}
+
+/// Which server process serves a connection. A process id alone may be reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend {
+    pid: i32,
+    started_micros: i64,
+}
+
+/// A connection that is ready.
+#[derive(Debug)]
+pub struct Session {
+    connection: PgConnection,
+    backend: Backend,
+}
+
+impl Session {
+    /// The connection.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Connector {
+    /// For one database.
+    pub fn new(options: PgConnectOptions, timeout: Duration) -> Self {
+        let place = options::place(&options);
+        Self {
+            options,
+            timeout,
+            place,
+        }
+    }
+
+    /// What messages call it.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What it connects with.
+    pub fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Opens a connection and refuses a server that would not keep what it acknowledges.
+    pub async fn open(&self) -> Result<Session, StoreError> {
+        tokio::time::timeout(self.timeout, self.open_in_time())
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(format!(
+                    "{} did not answer within {:?}; check that it runs and that host and port of the storage URI are right",
+                    self.place, self.timeout
+                )))
+            })
+    }
+
+    async fn open_in_time(&self) -> Result<Session, StoreError> {
+        let mut connection = PgConnection::connect_with(&self.options)
+            .await
+            .map_err(|error| connect_error(error, &self.place))?;
+        if let Some(version) = connection.server_version_num()
+            && version < SERVER_VERSION_MIN
+        {
+            return Err(StoreError::Setting(format!(
+                "{} is version {}; the oldest that works is {}",
+                self.place,
+                version / 10_000,
+                SERVER_VERSION_MIN / 10_000
+            )));
+        }
+        let row = sqlx::query(PREPARE_SESSION)
+            .persistent(false)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| connect_error(error, &self.place))?;
+        if row.try_get(0).map_err(store_error)? {
+            return Err(StoreError::Unavailable(format!(
+                "{} is a standby and read-only; wait for its promotion, or point the storage URI at the primary",
+                self.place
+            )));
+        }
+        for (column, name) in [(1, "fsync"), (2, "full_page_writes")] {
+            if row.try_get::<&str, _>(column).map_err(store_error)? != "on" {
+                return Err(StoreError::NotDurable(format!(
+                    "{} runs with {name} = off and may lose what it acknowledged; set {name} = on in postgresql.conf",
+                    self.place
+                )));
+            }
+        }
+        let encoding: &str = row.try_get(3).map_err(store_error)?;
+        if encoding != "UTF8" {
+            return Err(StoreError::Setting(format!(
+                "{} has encoding {encoding}; create the database with ENCODING 'UTF8' TEMPLATE template0",
+                self.place
+            )));
+        }
+        let backend = Backend {
+            pid: row.try_get(4).map_err(store_error)?,
+            started_micros: row.try_get(5).map_err(store_error)?,
+        };
+        Ok(Session {
+            connection,
+            backend,
+        })
+    }
+}
+
+/// Server processes that may still be busy with a write whose answer nobody waits for any more.
+///
+/// Such a write is not over because we stopped waiting: the server may commit it later. So before the state is told to anybody, the process
+/// is ended and waited for; from then on the outcome stands.
+#[derive(Debug, Default)]
+pub struct Doubts(Mutex<Vec<Backend>>);
+
+impl Doubts {
+    fn add(&self, backend: Backend) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(backend);
+    }
+
+    fn all(&self) -> Vec<Backend> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remove(&self, backend: Backend) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|b| *b != backend);
+    }
+
+    /// Ends them all and waits until they are gone. An own session may always be ended; one that ended by itself, or with its server, is
+    /// not listed any more.
+    pub async fn settle(&self, control: &Channel) -> Result<(), StoreError> {
+        for backend in self.all() {
+            let mut statement = Statement::new(
+                "SELECT coalesce(bool_and(pg_terminate_backend(pid, 5000)), true) FROM pg_stat_activity WHERE pid = ",
+            );
+            statement.bind(backend.pid, "int4");
+            statement.push(" AND (extract(epoch FROM backend_start) * 1000000)::int8 = ");
+            statement.bind(backend.started_micros, "int8");
+            let rows = control.fetch(&statement).await?;
+            let ended: bool = match rows.first() {
+                Some(row) => row.try_get(0).map_err(store_error)?,
+                None => false,
+            };
+            if !ended {
+                return Err(StoreError::Unavailable(format!(
+                    "an interrupted write (server process {}) does not end",
+                    backend.pid
+                )));
+            }
+            self.remove(backend);
+            tracing::info!(pid = backend.pid, "an interrupted write has ended");
+        }
+        Ok(())
+    }
+}
+
+/// A few connections of one purpose, opened when needed. (Not `sqlx::Pool`: it asks the server before or after each use, and hides why
+/// a connection could not be opened.)
+#[derive(Debug)]
+pub struct Channel {
+    connector: Arc<Connector>,
+    size: u32,
+    permits: Semaphore,
+    idle: Mutex<Vec<Session>>,
+    doubts: Option<Arc<Doubts>>,
+}
+
+impl Channel {
+    /// At most `size` connections. With `doubts`, one that is not handed back is noted there: its last statement wrote.
+    pub fn new(connector: Arc<Connector>, size: u32, doubts: Option<Arc<Doubts>>) -> Self {
+        Self {
+            connector,
+            size,
+            permits: Semaphore::new(size as usize),
+            idle: Mutex::new(Vec::new()),
+            doubts,
+        }
+    }
+
+    /// A connection, for one call. Waits while all are in use.
+    pub async fn take(&self) -> Result<InUse<'_>, StoreError> {
+        let permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Unavailable("the store is closed".into()))?;
+        let idle = self.idle().pop();
+        let reused = idle.is_some();
+        let session = match idle {
+            Some(session) => session,
+            None => self.connector.open().await?,
+        };
+        Ok(InUse {
+            channel: self,
+            _permit: permit,
+            session: Some(session),
+            reused,
+        })
+    }
+
+    /// Runs a read, or a write that may be repeated. A connection that has died since its last use is replaced.
+    pub async fn fetch(&self, statement: &Statement) -> Result<Vec<PgRow>, StoreError> {
+        loop {
+            let mut session = self.take().await?;
+            match statement.fetch(session.connection()).await {
+                Ok(rows) => {
+                    session.done();
+                    return Ok(rows);
+                }
+                Err(error) if breaks_connection(&error) => {
+                    let try_another = session.is_reused();
+                    session.discard();
+                    if !try_another {
+                        return Err(store_error(error));
+                    }
+                }
+                Err(error) => {
+                    session.done();
+                    return Err(store_error(error));
+                }
+            }
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts in a connection that was opened elsewhere.
+    pub fn put(&self, session: Session) {
+        self.idle().push(session);
+    }
+
+    /// Waits until nothing is in use, then ends all connections; later calls fail.
+    pub async fn close(&self) {
+        let all = self.permits.acquire_many(self.size).await;
+        self.permits.close();
+        drop(all);
+        let sessions = std::mem::take(&mut *self.idle());
+        for session in sessions {
+            // Nobody is left to tell about an error.
+            let _ = session.connection.close().await;
+        }
+    }
+}
+
+/// A connection while it is used. Dropped without [`InUse::done`] (an error, or nobody waits any more) it is closed: it may be in the
+/// middle of an answer.
+#[derive(Debug)]
+pub struct InUse<'a> {
+    channel: &'a Channel,
+    _permit: SemaphorePermit<'a>,
+    session: Option<Session>,
+    reused: bool,
+}
+
+impl InUse<'_> {
+    /// The connection.
+    pub fn connection(&mut self) -> &mut PgConnection {
+        match &mut self.session {
+            Some(session) => &mut session.connection,
+            None => unreachable!("taken only by the methods that consume self"),
+        }
+    }
+
+    /// True when it was opened for an earlier call, so that it may have died since.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Hands it back: the answer was read to its end.
+    pub fn done(mut self) {
+        if let Some(session) = self.session.take() {
+            self.channel.put(session);
+        }
+    }
+
+    /// Closes it: it is broken, but its last statement wrote nothing.
+    pub fn discard(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        if let (Some(session), Some(doubts)) = (&self.session, &self.channel.doubts) {
+            doubts.add(session.backend);
+        }
+    }
+}

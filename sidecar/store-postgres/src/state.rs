@@ -1,0 +1,339 @@
+//! The state in one statement, and the lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection as _, Row as _};
+use tidelog_model::{
+    ChainHash, Digest, EventId, HybridTime, Incarnation, Lineage, LineageEntry, LocationName,
+    Origin,
+};
+use tidelog_store::{
+    EdgeKey, InstanceId, Lease, LeaseOutcome, LogState, Progress, StoreError, StoredLease, VoidedId,
+};
+
+use crate::codec;
+use crate::error::store_error;
+use crate::origins::OriginTable;
+use crate::row::{self, Cursor, RowError};
+use crate::statement::Statement;
+use crate::store::PostgresStore;
+
+/// A lease that runs longer than this runs for ever.
+const TTL_MAX: Duration = Duration::from_hours(24 * 365 * 100);
+
+const STATE: &str = "
+    SELECT h.head, h.hash, h.version_vector, h.covered_vector, h.clock_micros, h.clock_logical, h.stored_at,
+           lineage.incarnations, lineage.bases,
+           progress.sources, progress.positions, progress.hashes, progress.lineages,
+           voided.origins, voided.sequences, voided.digests,
+           paused.sources AS paused_sources, paused.targets AS paused_targets,
+           origins.ids, origins.locations, origins.incarnations AS origin_incarnations,
+           lease.owner, lease.address, lease.nonce,
+           (greatest(extract(epoch FROM lease.expires_at - clock_timestamp()), 0) * 1000000)::int8 AS remaining
+    FROM head h
+    CROSS JOIN (SELECT array_agg(incarnation ORDER BY incarnation) AS incarnations, array_agg(base ORDER BY incarnation) AS bases
+                FROM lineage) lineage
+    CROSS JOIN (SELECT array_agg(source ORDER BY source) AS sources, array_agg(position ORDER BY source) AS positions,
+                       array_agg(hash ORDER BY source) AS hashes, array_agg(lineage ORDER BY source) AS lineages
+                FROM progress) progress
+    CROSS JOIN (SELECT array_agg(origin ORDER BY origin, sequence, digest) AS origins,
+                       array_agg(sequence ORDER BY origin, sequence, digest) AS sequences,
+                       array_agg(digest ORDER BY origin, sequence, digest) AS digests
+                FROM voided) voided
+    CROSS JOIN (SELECT array_agg(source ORDER BY source, target) AS sources, array_agg(target ORDER BY source, target) AS targets
+                FROM paused) paused
+    CROSS JOIN (SELECT array_agg(id ORDER BY id) AS ids, array_agg(location ORDER BY id) AS locations,
+                       array_agg(incarnation ORDER BY id) AS incarnations
+                FROM origins) origins
+    LEFT JOIN lease ON true";
+
+/// The identity of the data is more than the server's: a database that was dropped and restored on a running server, or whose tables
+/// were, is another one. (The file of a table is replaced whenever its content is, by `VACUUM FULL` too: a needless doubt is harmless.)
+const INSTANCE: &str = "
+    SELECT format('%s.%s.%s', (SELECT system_identifier FROM pg_control_system()),
+                  (SELECT oid FROM pg_database WHERE datname = current_database()), pg_relation_filenode('head')),
+           substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+           to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+
+impl PostgresStore {
+    pub(crate) async fn read_instance(&self) -> Result<InstanceId, StoreError> {
+        let rows = self.control.fetch(&Statement::new(INSTANCE)).await?;
+        let row = rows.first().ok_or_else(no_head)?;
+        Ok(InstanceId {
+            system: row.try_get(0).map_err(store_error)?,
+            timeline: row.try_get(1).map_err(store_error)?,
+            started: Some(row.try_get(2).map_err(store_error)?),
+        })
+    }
+
+    pub(crate) async fn read_state(&self) -> Result<LogState, StoreError> {
+        self.settle().await?;
+        let rows = self.readers.fetch(&Statement::new(STATE)).await?;
+        let (state, origins) = decode(rows.first().ok_or_else(no_head)?)?;
+        self.origins.replace(origins);
+        Ok(state)
+    }
+
+    pub(crate) async fn take_lease(&self, lease: &Lease) -> Result<LeaseOutcome, StoreError> {
+        self.settle().await?;
+        loop {
+            let mut session = self.control.take().await?;
+            let reused = session.is_reused();
+            match try_lease(session.connection(), lease).await {
+                Ok((granted, row)) => {
+                    session.done();
+                    let (state, origins) = decode(&row)?;
+                    if !granted {
+                        return state.lease.map(LeaseOutcome::Held).ok_or_else(no_head);
+                    }
+                    self.origins.replace(origins);
+                    return Ok(LeaseOutcome::Acquired(Box::new(state)));
+                }
+                // The session is dropped, hence ended before anybody looks. Taking a lease twice under one nonce is taking it once.
+                Err(error) if reused && crate::error::breaks_connection(&error) => drop(session),
+                Err(error) => {
+                    drop(session);
+                    return Err(store_error(error));
+                }
+            }
+            self.settle().await?;
+        }
+    }
+
+    pub(crate) async fn prolong_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let mut statement = Statement::new(
+            "UPDATE lease SET expires_at = clock_timestamp() + interval '1 microsecond' * ",
+        );
+        statement
+            .bind(micros(lease.ttl), "int8")
+            .push(" WHERE nonce = ");
+        statement
+            .bind(lease.nonce as i64, "int8")
+            .push(" RETURNING 1");
+        Ok(!self.control.fetch(&statement).await?.is_empty())
+    }
+
+    pub(crate) async fn end_lease(&self, nonce: u64) -> Result<(), StoreError> {
+        let mut statement = Statement::new(
+            "UPDATE lease SET expires_at = least(expires_at, clock_timestamp()) WHERE nonce = ",
+        );
+        statement.bind(nonce as i64, "int8");
+        self.control.fetch(&statement).await.map(drop)
+    }
+
+    /// Replaces the cached origins.
+    pub(crate) async fn load_origins(&self) -> Result<(), StoreError> {
+        let statement = Statement::new("SELECT id, location, incarnation FROM origins");
+        let mut origins = Vec::new();
+        for row in self.readers.fetch(&statement).await? {
+            let id: i32 = row.try_get(0).map_err(store_error)?;
+            let location: &str = row.try_get(1).map_err(store_error)?;
+            let incarnation: i64 = row.try_get(2).map_err(store_error)?;
+            origins.push((id, origin(location, incarnation)?));
+        }
+        self.origins.replace(OriginTable::new(origins));
+        Ok(())
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.min(TTL_MAX).as_micros()).unwrap_or(i64::MAX)
+}
+
+fn no_head() -> StoreError {
+    StoreError::Corrupted {
+        place: "head".into(),
+        detail: "the row is missing".into(),
+    }
+}
+
+/// Grants and fences in one statement, then reads, all in one transaction.
+///
+/// The order of locks is lease, then head; a commit takes only head, so neither waits for the other in a circle. The update of head waits for a
+/// commit that is under way; the state read after it has that commit, and whatever comes later finds another nonce.
+async fn try_lease(
+    connection: &mut PgConnection,
+    lease: &Lease,
+) -> Result<(bool, PgRow), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let mut grant =
+        Statement::new("WITH l AS (INSERT INTO lease (owner, address, nonce, expires_at) VALUES (");
+    grant.bind(lease.owner.as_str(), "text").push(", ");
+    grant.bind(lease.address.as_str(), "text").push(", ");
+    grant
+        .bind(lease.nonce as i64, "int8")
+        .push(", clock_timestamp() + interval '1 microsecond' * ");
+    grant.bind(micros(lease.ttl), "int8").push(
+        ") ON CONFLICT (one) DO UPDATE
+               SET owner = excluded.owner, address = excluded.address, nonce = excluded.nonce, expires_at = excluded.expires_at
+               WHERE lease.owner = excluded.owner OR lease.expires_at <= clock_timestamp()
+               RETURNING nonce)
+           UPDATE head SET nonce = l.nonce FROM l RETURNING 1",
+    );
+    let granted = grant.run(&mut transaction).await?;
+    let row = sqlx::query(STATE).fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok((granted, row))
+}
+
+fn origin(location: &str, incarnation: i64) -> Result<Origin, StoreError> {
+    let wrong = |detail: String| StoreError::Corrupted {
+        place: "origins".into(),
+        detail,
+    };
+    let name = LocationName::new(location).map_err(|e| wrong(e.to_string()))?;
+    let incarnation = u32::try_from(incarnation).map_err(|e| wrong(e.to_string()))?;
+    Ok(Origin::new(name, Incarnation(incarnation)))
+}
+
+/// An array column; NULL, the aggregate of no rows, is empty.
+fn list<'r, T>(row: &'r PgRow, column: &str) -> Result<Vec<T>, StoreError>
+where
+    Option<Vec<T>>: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get::<Option<Vec<T>>, _>(column)
+        .map(Option::unwrap_or_default)
+        .map_err(store_error)
+}
+
+fn decode(row: &PgRow) -> Result<(LogState, OriginTable), StoreError> {
+    let ids: Vec<i32> = list(row, "ids")?;
+    let locations: Vec<String> = list(row, "locations")?;
+    let incarnations: Vec<i64> = list(row, "origin_incarnations")?;
+    let mut origins = Vec::with_capacity(ids.len());
+    for ((id, location), incarnation) in ids.into_iter().zip(&locations).zip(incarnations) {
+        origins.push((id, origin(location, incarnation)?));
+    }
+    let origins = OriginTable::new(origins);
+    let mut c = Cursor::new(row, 0, "head");
+    let head = c.sequence()?;
+    let hash = chain_hash(&c, c_bytes(row, 1)?)?;
+    let whole = |e: RowError| e.into_inner();
+    let version_vector = row::vector(&c, c_bytes(row, 2)?, &origins).map_err(whole)?;
+    let covered_vector = row::vector(&c, c_bytes(row, 3)?, &origins).map_err(whole)?;
+    c = Cursor::new(row, 4, "head");
+    let clock = HybridTime {
+        micros: c.i64()?,
+        logical: u32::try_from(c.i64()?).map_err(|e| c.corrupt(e.to_string()))?,
+    };
+    let state = LogState {
+        head,
+        hash,
+        version_vector,
+        covered_vector,
+        clock,
+        stored_at_micros: c.i64()?,
+        lineage: lineage(row)?,
+        progress: progress(row)?,
+        voided: voided(row, &origins)?,
+        paused: paused(row)?,
+        lease: lease(row)?,
+    };
+    Ok((state, origins))
+}
+
+fn c_bytes(row: &PgRow, column: usize) -> Result<&[u8], StoreError> {
+    row.try_get(column).map_err(store_error)
+}
+
+fn chain_hash(cursor: &Cursor<'_>, bytes: &[u8]) -> Result<ChainHash, StoreError> {
+    ChainHash::from_slice(bytes).ok_or_else(|| cursor.corrupt("a chain hash has 32 bytes"))
+}
+
+fn corrupt(place: &str, detail: impl ToString) -> StoreError {
+    StoreError::Corrupted {
+        place: place.into(),
+        detail: detail.to_string(),
+    }
+}
+
+fn name(text: &str, place: &str) -> Result<LocationName, StoreError> {
+    LocationName::new(text).map_err(|e| corrupt(place, e))
+}
+
+fn lineage(row: &PgRow) -> Result<Lineage, StoreError> {
+    let incarnations: Vec<i64> = list(row, "incarnations")?;
+    let bases: Vec<i64> = list(row, "bases")?;
+    let mut entries = Vec::with_capacity(bases.len());
+    for (incarnation, base) in incarnations.into_iter().zip(bases) {
+        entries.push(LineageEntry {
+            incarnation: Incarnation(
+                u32::try_from(incarnation).map_err(|e| corrupt("lineage", e))?,
+            ),
+            base: u64::try_from(base).map_err(|e| corrupt("lineage", e))?,
+        });
+    }
+    Lineage::new(entries).map_err(|e| corrupt("lineage", e))
+}
+
+fn progress(row: &PgRow) -> Result<BTreeMap<LocationName, Progress>, StoreError> {
+    let sources: Vec<String> = list(row, "sources")?;
+    let positions: Vec<i64> = list(row, "positions")?;
+    let hashes: Vec<Vec<u8>> = list(row, "hashes")?;
+    let lineages: Vec<Vec<u8>> = list(row, "lineages")?;
+    let mut progress = BTreeMap::new();
+    for (i, source) in sources.iter().enumerate() {
+        let place = format!("progress, source {source}");
+        let (Some(position), Some(hash), Some(lineage)) =
+            (positions.get(i), hashes.get(i), lineages.get(i))
+        else {
+            return Err(corrupt(&place, "columns are missing"));
+        };
+        let taken = Progress {
+            position: u64::try_from(*position).map_err(|e| corrupt(&place, e))?,
+            hash: ChainHash::from_slice(hash)
+                .ok_or_else(|| corrupt(&place, "a chain hash has 32 bytes"))?,
+            lineage: codec::decode_lineage(lineage)
+                .ok_or_else(|| corrupt(&place, "the lineage is garbled"))?,
+        };
+        progress.insert(name(source, &place)?, taken);
+    }
+    Ok(progress)
+}
+
+fn voided(row: &PgRow, origins: &OriginTable) -> Result<Vec<VoidedId>, StoreError> {
+    let ids: Vec<i32> = list(row, "origins")?;
+    let sequences: Vec<i64> = list(row, "sequences")?;
+    let digests: Vec<Vec<u8>> = list(row, "digests")?;
+    let mut voided = Vec::with_capacity(ids.len());
+    for ((id, sequence), digest) in ids.into_iter().zip(sequences).zip(digests) {
+        let origin = origins
+            .get(id)
+            .ok_or_else(|| corrupt("voided", format!("origin {id} is unknown")))?;
+        voided.push(VoidedId {
+            id: EventId::new(origin.clone(), sequence as u64),
+            digest: Digest::from_slice(&digest)
+                .ok_or_else(|| corrupt("voided", "a digest has 32 bytes"))?,
+        });
+    }
+    Ok(voided)
+}
+
+fn paused(row: &PgRow) -> Result<BTreeSet<EdgeKey>, StoreError> {
+    let sources: Vec<String> = list(row, "paused_sources")?;
+    let targets: Vec<String> = list(row, "paused_targets")?;
+    let mut paused = BTreeSet::new();
+    for (source, target) in sources.iter().zip(&targets) {
+        paused.insert(EdgeKey {
+            source: name(source, "paused")?,
+            target: name(target, "paused")?,
+        });
+    }
+    Ok(paused)
+}
+
+fn lease(row: &PgRow) -> Result<Option<StoredLease>, StoreError> {
+    let Some(owner) = row.try_get("owner").map_err(store_error)? else {
+        return Ok(None);
+    };
+    let nonce: i64 = row.try_get("nonce").map_err(store_error)?;
+    let remaining: i64 = row.try_get("remaining").map_err(store_error)?;
+    Ok(Some(StoredLease {
+        owner,
+        address: row.try_get("address").map_err(store_error)?,
+        nonce: nonce as u64,
+        remaining: Duration::from_micros(remaining.unsigned_abs()),
+    }))
+}

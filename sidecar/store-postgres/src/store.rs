@@ -1,0 +1,164 @@
+//! The store: its connections, and the contract handed on to the modules that keep it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tidelog_model::{ChainHash, EventId};
+use tidelog_store::{
+    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
+    LeaseOutcome, LogState, LogStore, Page, Raise, ReadQuery, RequestRetention, StoreError,
+    WriteBatch,
+};
+
+use crate::options::PostgresOptions;
+use crate::origins::Origins;
+use crate::schema;
+use crate::session::{Channel, Connector, Doubts};
+
+/// One local log in one PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pub(crate) connector: Arc<Connector>,
+    /// Commits and raises, and nothing else: never waits for a reader.
+    pub(crate) writer: Channel,
+    /// The lease, and ending what was left unfinished: never waits for a commit or a long read.
+    pub(crate) control: Channel,
+    /// Everything else.
+    pub(crate) readers: Channel,
+    pub(crate) origins: Origins,
+    doubts: Arc<Doubts>,
+}
+
+impl PostgresStore {
+    /// Connects, checks the server and the database, and brings the schema forward.
+    ///
+    /// Refused are: a server that may lose what it acknowledged (`NotDurable`), a standby (`Unavailable`), a database of a newer build
+    /// (`SchemaTooNew`) or of another log or location (`WrongOwner`), and settings that cannot work (`Setting`).
+    pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
+        options.check()?;
+        let connector = Arc::new(Connector::new(
+            options.connect_options()?,
+            options.connect_timeout,
+        ));
+        let mut session = connector.open().await?;
+        schema::prepare(session.connection(), &options).await?;
+        let doubts = Arc::new(Doubts::default());
+        let channel = |size, doubts| Channel::new(Arc::clone(&connector), size, doubts);
+        let store = Self {
+            writer: channel(1, Some(Arc::clone(&doubts))),
+            control: channel(1, Some(Arc::clone(&doubts))),
+            readers: channel(options.max_connections - 2, None),
+            connector,
+            origins: Origins::default(),
+            doubts,
+        };
+        store.readers.put(session);
+        store.load_origins().await?;
+        tracing::debug!(
+            place = store.connector.place(),
+            owner = options.owner(),
+            "log opened"
+        );
+        Ok(store)
+    }
+
+    /// Waits until no interrupted write can change anything any more.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        self.doubts.settle(&self.control).await
+    }
+}
+
+#[async_trait]
+impl LogStore for PostgresStore {
+    async fn instance(&self) -> Result<InstanceId, StoreError> {
+        self.read_instance().await
+    }
+
+    async fn state(&self) -> Result<LogState, StoreError> {
+        self.read_state().await
+    }
+
+    async fn acquire_lease(&self, lease: &Lease) -> Result<LeaseOutcome, StoreError> {
+        self.take_lease(lease).await
+    }
+
+    async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
+        self.prolong_lease(lease).await
+    }
+
+    async fn release_lease(&self, nonce: u64) -> Result<(), StoreError> {
+        self.end_lease(nonce).await
+    }
+
+    async fn commit(&self, batch: &WriteBatch) -> Result<(), CommitError> {
+        self.write_batch(batch).await
+    }
+
+    async fn raise(&self, raise: &Raise) -> Result<(), CommitError> {
+        self.write_raise(raise).await
+    }
+
+    async fn read(&self, query: &ReadQuery) -> Result<Page, StoreError> {
+        self.read_page(query).await
+    }
+
+    async fn check(&self, query: &CheckQuery) -> Result<CheckAnswers, StoreError> {
+        self.settle().await?;
+        self.answer(query).await
+    }
+
+    async fn ids(&self, after: u64, limit: usize) -> Result<Vec<IdRow>, StoreError> {
+        self.read_ids(after, limit).await
+    }
+
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<IdRow>>, StoreError> {
+        self.find_ids(ids).await
+    }
+
+    async fn checkpoint(&self, sequence: u64) -> Result<(u64, ChainHash), StoreError> {
+        self.last_checkpoint(sequence).await
+    }
+
+    async fn position_before(&self, stored_at_micros: i64) -> Result<u64, StoreError> {
+        self.last_before(stored_at_micros).await
+    }
+
+    async fn prune_requests(
+        &self,
+        now_micros: i64,
+        retention: RequestRetention,
+    ) -> Result<u64, StoreError> {
+        self.forget_requests(now_micros, retention).await
+    }
+
+    async fn consumer(&self, name: &str) -> Result<Option<Consumer>, StoreError> {
+        Ok(self.read_consumers(Some(name)).await?.pop())
+    }
+
+    async fn consumers(&self) -> Result<Vec<Consumer>, StoreError> {
+        self.read_consumers(None).await
+    }
+
+    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
+        self.write_consumer(consumer).await
+    }
+
+    async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {
+        self.remove_consumer(name).await
+    }
+
+    async fn set_paused(&self, edge: &EdgeKey, paused: bool) -> Result<(), StoreError> {
+        self.write_paused(edge, paused).await
+    }
+
+    async fn backup(&self, directory: &Path) -> Result<String, StoreError> {
+        self.dump(directory).await
+    }
+
+    async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+        self.control.close().await;
+    }
+}

@@ -1,0 +1,546 @@
+//! The write path: one statement for a batch, one transaction for a late raise.
+//!
+//! ```sql
+//! WITH h AS (UPDATE head SET ... WHERE incarnation = $ AND nonce = $ AND head = $ RETURNING ...),
+//!      o AS (INSERT INTO origins ... FROM h, UNNEST(...)),                         -- only with new origins
+//!      e AS (INSERT INTO events ... FROM h, UNNEST(...) WITH ORDINALITY),          -- only with events
+//!      d AS (INSERT INTO destinations ... FROM h, UNNEST(...)),                    -- only with destinations
+//!      r AS (INSERT INTO requests ... FROM e ... ON CONFLICT DO NOTHING),          -- only with request ids
+//!      p AS (INSERT INTO progress ... FROM h ... ON CONFLICT DO UPDATE)            -- only with a frame
+//! SELECT FROM h
+//! ```
+//! Everything hangs on `h`: when the guard does not hold it is empty, and nothing is written. The row lock that the `UPDATE` takes makes a stale
+//! writer wait for whoever is before it and then look at the row again, so it cannot slip in between.
+
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use tidelog_model::{ChainHash, LocationName, StoredEvent};
+use tidelog_store::{CommitError, Guard, Progress, Raise, Rewrite, StoreError, WriteBatch};
+
+use crate::codec;
+use crate::error::{breaks_connection, commit_error, is_stale_origin, store_error};
+use crate::origins::Interner;
+use crate::statement::Statement;
+use crate::store::PostgresStore;
+
+/// A rewrite is written in pieces of at most so many events ...
+const PIECE_EVENTS_MAX: usize = 1_000;
+/// ... and, but for a single event, payload bytes.
+const PIECE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+impl PostgresStore {
+    pub(crate) async fn write_batch(&self, batch: &WriteBatch) -> Result<(), CommitError> {
+        batch.check_numbering()?;
+        self.settle().await?;
+        match self.try_batch(batch).await {
+            Err(error) if is_stale_origin(&error) => {
+                // Another writer has given out integers since ours was read. Nothing was written.
+                self.load_origins().await?;
+                self.try_batch(batch).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_batch(&self, batch: &WriteBatch) -> Result<(), CommitError> {
+        let mut interner = Interner::new(self.origins.current());
+        let statement = batch_statement(batch, &mut interner);
+        self.run_guarded(statement).await?;
+        self.origins.add(interner.into_fresh());
+        Ok(())
+    }
+
+    /// Runs one guarded statement on the writer's connection.
+    async fn run_guarded(&self, statement: Statement) -> Result<(), CommitError> {
+        let mut session = loop {
+            let mut session = self.writer.take().await?;
+            match statement.prepare(session.connection()).await {
+                Ok(()) => break session,
+                Err(error) if breaks_connection(&error) => {
+                    let try_another = session.is_reused();
+                    session.discard();
+                    if !try_another {
+                        return Err(store_error(error).into());
+                    }
+                }
+                Err(error) => {
+                    session.done();
+                    return Err(store_error(error).into());
+                }
+            }
+        };
+        match statement.run(session.connection()).await {
+            Ok(held) => {
+                session.done();
+                if held {
+                    Ok(())
+                } else {
+                    Err(CommitError::Fenced)
+                }
+            }
+            Err(error) => {
+                let outcome = commit_error(error);
+                // After `Unknown` the session is dropped, which notes its server process as one to be ended.
+                if !matches!(outcome, CommitError::Unknown(_)) {
+                    session.done();
+                }
+                Err(outcome)
+            }
+        }
+    }
+
+    pub(crate) async fn write_raise(&self, raise: &Raise) -> Result<(), CommitError> {
+        raise.check_numbering()?;
+        self.settle().await?;
+        match &raise.rewrite {
+            None => {
+                let statement = raise_statement(raise)?;
+                self.run_guarded(statement).await
+            }
+            Some(rewrite) => match self.try_rewrite(raise, rewrite).await {
+                Err(error) if is_stale_origin(&error) => {
+                    self.load_origins().await?;
+                    self.try_rewrite(raise, rewrite).await
+                }
+                outcome => outcome,
+            },
+        }
+    }
+
+    async fn try_rewrite(&self, raise: &Raise, rewrite: &Rewrite) -> Result<(), CommitError> {
+        let mut interner = Interner::new(self.origins.current());
+        let mut session = self.writer.take().await?;
+        let mut transaction = session.connection().begin().await.map_err(before_commit)?;
+        if let Err(refusal) = rewrite_all(&mut transaction, raise, rewrite, &mut interner).await {
+            if transaction.rollback().await.is_ok() {
+                session.done();
+            } else {
+                session.discard();
+            }
+            return Err(refusal);
+        }
+        match transaction.commit().await {
+            Ok(()) => {
+                session.done();
+                self.origins.add(interner.into_fresh());
+                Ok(())
+            }
+            Err(error) => Err(commit_error(error)),
+        }
+    }
+}
+
+/// An error before COMMIT was sent: always definite, a broken connection too, for then the server rolls back.
+fn before_commit(error: sqlx::Error) -> CommitError {
+    match commit_error(error) {
+        CommitError::Unknown(why) => CommitError::Failed(StoreError::Unavailable(why)),
+        definite => definite,
+    }
+}
+
+/// `WHERE` of the head row.
+fn guard_clause(statement: &mut Statement, guard: &Guard) {
+    statement.push(" WHERE incarnation = ");
+    statement.bind(i64::from(guard.incarnation.0), "int8");
+    statement.push(" AND nonce = ");
+    statement.bind(guard.nonce as i64, "int8");
+    statement.push(" AND head = ");
+    statement.bind(guard.head as i64, "int8");
+}
+
+fn batch_statement(batch: &WriteBatch, interner: &mut Interner) -> Statement {
+    let mut statement = Statement::new("WITH h AS (UPDATE head SET ");
+    let version_vector = codec::encode_vector(&batch.version_vector, |o| interner.id(o));
+    let covered_vector = codec::encode_vector(&batch.covered_vector, |o| interner.id(o));
+    statement
+        .set("head", batch.head() as i64, "int8")
+        .set("hash", batch.hash.0.as_slice(), "bytea")
+        .set("version_vector", version_vector, "bytea")
+        .set("covered_vector", covered_vector, "bytea")
+        .set("clock_micros", batch.clock.micros, "int8")
+        .set("clock_logical", i64::from(batch.clock.logical), "int8")
+        .set("stored_at", batch.stored_at_micros, "int8");
+    guard_clause(&mut statement, &batch.guard);
+    statement.push(" RETURNING head)");
+    insert_events(
+        &mut statement,
+        batch.guard.head,
+        &batch.events,
+        Some(&batch.hash),
+        interner,
+    );
+    insert_origins(&mut statement, interner);
+    if let Some((source, progress)) = &batch.progress {
+        upsert_progress(&mut statement, source, progress);
+    }
+    statement.push(" SELECT 1 FROM h");
+    statement
+}
+
+fn raise_statement(raise: &Raise) -> Result<Statement, CommitError> {
+    if raise.entry.incarnation <= raise.guard.incarnation {
+        return Err(raise.does_not_rise(raise.guard.incarnation).into());
+    }
+    let mut statement = Statement::new("WITH h AS (UPDATE head SET incarnation = ");
+    statement.bind(i64::from(raise.entry.incarnation.0), "int8");
+    guard_clause(&mut statement, &raise.guard);
+    statement.push(
+        " RETURNING incarnation), l AS (INSERT INTO lineage (incarnation, base) SELECT incarnation, ",
+    );
+    statement.bind(raise.entry.base as i64, "int8");
+    statement.push(" FROM h) SELECT 1 FROM h");
+    Ok(statement)
+}
+
+async fn rewrite_all(
+    connection: &mut PgConnection,
+    raise: &Raise,
+    rewrite: &Rewrite,
+    interner: &mut Interner,
+) -> Result<(), CommitError> {
+    let base = raise.entry.base;
+    let version_vector = codec::encode_vector(&rewrite.version_vector, |o| interner.id(o));
+    let covered_vector = codec::encode_vector(&rewrite.covered_vector, |o| interner.id(o));
+    let stored_at = rewrite
+        .events
+        .last()
+        .map_or(i64::MIN, |e| e.stored_at_micros);
+    let mut head = Statement::new("UPDATE head SET ");
+    let new_head = base + rewrite.events.len() as u64;
+    head.set("incarnation", i64::from(raise.entry.incarnation.0), "int8")
+        .set("head", new_head as i64, "int8")
+        .set("hash", rewrite.hash.0.as_slice(), "bytea")
+        .set("version_vector", version_vector, "bytea")
+        .set("covered_vector", covered_vector, "bytea");
+    head.push(", stored_at = greatest(stored_at, ");
+    head.bind(stored_at, "int8");
+    head.push(")");
+    guard_clause(&mut head, &raise.guard);
+    head.push(" RETURNING 1");
+    if !head.run(connection).await.map_err(before_commit)? {
+        return Err(CommitError::Fenced);
+    }
+    if raise.entry.incarnation <= raise.guard.incarnation {
+        return Err(raise.does_not_rise(raise.guard.incarnation).into());
+    }
+    for table in ["destinations", "requests", "events"] {
+        let mut delete = Statement::new(&format!("DELETE FROM {table} WHERE seq > "));
+        delete.bind(base as i64, "int8");
+        delete.run(connection).await.map_err(before_commit)?;
+    }
+    let mut lineage = Statement::new("INSERT INTO lineage (incarnation, base) VALUES (");
+    lineage.bind(i64::from(raise.entry.incarnation.0), "int8");
+    lineage.push(", ");
+    lineage.bind(base as i64, "int8");
+    lineage.push(")");
+    lineage.run(connection).await.map_err(before_commit)?;
+    let mut after = base;
+    for piece in pieces(&rewrite.events) {
+        let end = after + piece.len() as u64;
+        let is_last = end == base + rewrite.events.len() as u64;
+        let mut insert = Statement::new("WITH h AS (SELECT 1)");
+        let chain = is_last.then_some(&rewrite.hash);
+        insert_events(&mut insert, after, piece, chain, interner);
+        insert.push(" SELECT 1 FROM h");
+        insert.run(connection).await.map_err(before_commit)?;
+        after = end;
+    }
+    let origins: Vec<_> = rewrite
+        .voided
+        .iter()
+        .map(|voided| interner.id(&voided.id.origin))
+        .collect();
+    let sequences: Vec<_> = rewrite
+        .voided
+        .iter()
+        .map(|voided| voided.id.sequence as i64)
+        .collect();
+    let digests: Vec<_> = rewrite
+        .voided
+        .iter()
+        .map(|voided| voided.digest.0.as_slice())
+        .collect();
+    let mut voided =
+        Statement::new("INSERT INTO voided (origin, sequence, digest) SELECT * FROM UNNEST(");
+    voided.bind(origins, "int4[]").push(", ");
+    voided.bind(sequences, "int8[]").push(", ");
+    voided.bind(digests, "bytea[]");
+    voided.push(") ON CONFLICT DO NOTHING");
+    voided.run(connection).await.map_err(before_commit)?;
+    let mut origins = Statement::new("WITH h AS (SELECT 1)");
+    insert_origins(&mut origins, interner);
+    origins.push(" SELECT 1 FROM h");
+    origins.run(connection).await.map_err(before_commit)?;
+    Ok(())
+}
+
+/// Splits events so that no statement grows without bound.
+fn pieces(mut events: &[StoredEvent]) -> impl Iterator<Item = &[StoredEvent]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = events.iter().take(PIECE_EVENTS_MAX).take_while(|e| {
+            bytes += e.event.payload.len();
+            bytes <= PIECE_BYTES_MAX
+        });
+        let count = fitting.count().max(1).min(events.len());
+        let (piece, rest) = events.split_at(count);
+        events = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// Columns that come out of one `UNNEST`.
+#[derive(Default)]
+struct Columns {
+    names: Vec<&'static str>,
+    arrays: Vec<String>,
+}
+
+impl Columns {
+    fn add<'q, T>(
+        &mut self,
+        statement: &mut Statement,
+        name: &'static str,
+        values: T,
+        sql_type: &str,
+    ) where
+        T: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        self.names.push(name);
+        self.arrays.push(statement.value(values, sql_type));
+    }
+}
+
+fn not_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn not_zero(number: u32) -> Option<i64> {
+    (number != 0).then_some(i64::from(number))
+}
+
+/// Appends the CTEs `e`, `d` and `r`. Columns fall into groups that are there or not as a whole, so that the number of variants of the statement stays
+/// small.
+fn insert_events(
+    statement: &mut Statement,
+    after: u64,
+    events: &[StoredEvent],
+    chain: Option<&ChainHash>,
+    interner: &mut Interner,
+) {
+    if events.is_empty() {
+        return;
+    }
+    let mut columns = Columns::default();
+    always(&mut columns, statement, events, interner);
+    let any = |has: fn(&StoredEvent) -> bool| events.iter().any(has);
+    if any(|e| e.event.caused_by.is_some()) {
+        causes(&mut columns, statement, events, interner);
+    }
+    let with_requests = any(|e| !e.event.request_id.is_empty());
+    if with_requests || any(|e| e.event.request_index != 0 || e.event.request_count != 0) {
+        requests(&mut columns, statement, events);
+    }
+    let with_destinations = any(|e| !e.event.destinations.is_empty());
+    if with_destinations {
+        let packed: Vec<_> = events
+            .iter()
+            .map(|e| codec::encode_texts(&e.event.destinations))
+            .collect();
+        columns.add(statement, "destinations", packed, "bytea[]");
+    }
+    if any(|e| {
+        !e.event.metadata.is_empty()
+            || !e.event.emitter_id.is_empty()
+            || !e.event.delivery_id.is_empty()
+    }) {
+        envelope(&mut columns, statement, events);
+    }
+    let base = statement.value(after as i64, "int8");
+    let names = columns.names.join(", ");
+    let selected: Vec<_> = columns.names.iter().map(|n| format!("t.{n}")).collect();
+    let chain = match chain {
+        Some(hash) => {
+            let last = statement.value(events.len() as i64, "int8");
+            let hash = statement.value(hash.0.as_slice(), "bytea");
+            format!("CASE WHEN t.ord = {last} THEN {hash} END")
+        }
+        None => "NULL::bytea".into(),
+    };
+    statement.push(&format!(
+        ", e AS (INSERT INTO events (seq, chain, {names}) SELECT {base} + t.ord, {chain}, {} FROM h, UNNEST({}) WITH ORDINALITY AS t({names}, ord)",
+        selected.join(", "),
+        columns.arrays.join(", "),
+    ));
+    if with_requests {
+        statement.push(
+            " RETURNING seq, request_index, request_id), \
+             r AS (INSERT INTO requests (seq, request_index, request_id) \
+             SELECT seq, coalesce(request_index, 0), request_id FROM e WHERE request_id IS NOT NULL ORDER BY seq \
+             ON CONFLICT (request_id, request_index) DO NOTHING",
+        );
+    }
+    statement.push(")");
+    if with_destinations {
+        insert_destinations(statement, after, events);
+    }
+}
+
+fn always(
+    columns: &mut Columns,
+    statement: &mut Statement,
+    events: &[StoredEvent],
+    interner: &mut Interner,
+) {
+    fn all<'a, T>(events: &'a [StoredEvent], value: impl FnMut(&'a StoredEvent) -> T) -> Vec<T> {
+        events.iter().map(value).collect()
+    }
+    let s = statement;
+    let stored_at = all(events, |e| e.stored_at_micros);
+    columns.add(s, "stored_at", stored_at, "int8[]");
+    let sequences = all(events, |e| e.event.id.sequence as i64);
+    columns.add(s, "origin_sequence", sequences, "int8[]");
+    let micros = all(events, |e| e.event.time.micros);
+    columns.add(s, "time_micros", micros, "int8[]");
+    let logical = all(events, |e| not_zero(e.event.time.logical));
+    columns.add(s, "time_logical", logical, "int8[]");
+    let schemas = all(events, |e| not_zero(e.event.schema_version));
+    columns.add(s, "schema_version", schemas, "int8[]");
+    let plans = all(events, |e| {
+        (e.event.plan_id != 0).then_some(e.event.plan_id as i64)
+    });
+    columns.add(s, "plan_id", plans, "int8[]");
+    let origins = all(events, |e| interner.id(&e.event.id.origin));
+    columns.add(s, "origin", origins, "int4[]");
+    let here = all(events, |e| e.appended_here);
+    columns.add(s, "appended_here", here, "bool[]");
+    let digests = all(events, |e| e.digest.0.as_slice());
+    columns.add(s, "digest", digests, "bytea[]");
+    let contexts = all(events, |e| {
+        codec::encode_vector(&e.event.context, |o| interner.id(o))
+    });
+    columns.add(s, "context", contexts, "bytea[]");
+    let types = all(events, |e| e.event.event_type.as_str());
+    columns.add(s, "event_type", types, "text[]");
+    let aggregates = all(events, |e| not_empty(&e.event.aggregate_id));
+    columns.add(s, "aggregate_id", aggregates, "text[]");
+    let content_types = all(events, |e| not_empty(&e.event.content_type));
+    columns.add(s, "content_type", content_types, "text[]");
+    let versions = all(events, |e| not_empty(e.event.application_version.as_str()));
+    columns.add(s, "application_version", versions, "text[]");
+    let payloads = all(events, |e| e.event.payload.as_ref());
+    columns.add(s, "payload", payloads, "bytea[]");
+}
+
+fn causes(
+    columns: &mut Columns,
+    statement: &mut Statement,
+    events: &[StoredEvent],
+    interner: &mut Interner,
+) {
+    let causes: Vec<_> = events.iter().map(|e| e.event.caused_by.as_ref()).collect();
+    let logs: Vec<_> = causes.iter().map(|c| c.map(|c| c.log.as_str())).collect();
+    columns.add(statement, "cause_log", logs, "text[]");
+    let origins: Vec<_> = causes
+        .iter()
+        .map(|c| c.map(|c| interner.id(&c.id.origin)))
+        .collect();
+    columns.add(statement, "cause_origin", origins, "int4[]");
+    let sequences: Vec<_> = causes
+        .iter()
+        .map(|c| c.map(|c| c.id.sequence as i64))
+        .collect();
+    columns.add(statement, "cause_sequence", sequences, "int8[]");
+    let outputs: Vec<_> = causes
+        .iter()
+        .map(|c| c.map(|c| i64::from(c.output_index)))
+        .collect();
+    columns.add(statement, "cause_output", outputs, "int8[]");
+}
+
+fn requests(columns: &mut Columns, statement: &mut Statement, events: &[StoredEvent]) {
+    let ids: Vec<_> = events
+        .iter()
+        .map(|e| not_empty(&e.event.request_id))
+        .collect();
+    columns.add(statement, "request_id", ids, "text[]");
+    let indexes: Vec<_> = events
+        .iter()
+        .map(|e| not_zero(e.event.request_index))
+        .collect();
+    columns.add(statement, "request_index", indexes, "int8[]");
+    let counts: Vec<_> = events
+        .iter()
+        .map(|e| not_zero(e.event.request_count))
+        .collect();
+    columns.add(statement, "request_count", counts, "int8[]");
+}
+
+fn envelope(columns: &mut Columns, statement: &mut Statement, events: &[StoredEvent]) {
+    let metadata: Vec<_> = events
+        .iter()
+        .map(|e| codec::encode_map(&e.event.metadata))
+        .collect();
+    columns.add(statement, "metadata", metadata, "bytea[]");
+    let emitters: Vec<_> = events
+        .iter()
+        .map(|e| not_empty(&e.event.emitter_id))
+        .collect();
+    columns.add(statement, "emitter_id", emitters, "text[]");
+    let deliveries: Vec<_> = events
+        .iter()
+        .map(|e| not_empty(&e.event.delivery_id))
+        .collect();
+    columns.add(statement, "delivery_id", deliveries, "text[]");
+}
+
+/// Each key of an event once.
+fn insert_destinations(statement: &mut Statement, after: u64, events: &[StoredEvent]) {
+    let mut keys = Vec::new();
+    let mut sequences = Vec::new();
+    for (sequence, stored) in (after + 1..).zip(events) {
+        let destinations = &stored.event.destinations;
+        for (i, key) in destinations.iter().enumerate() {
+            if !destinations[..i].contains(key) {
+                keys.push(key.as_str());
+                sequences.push(sequence as i64);
+            }
+        }
+    }
+    statement
+        .push(", d AS (INSERT INTO destinations (key, seq) SELECT t.key, t.seq FROM h, UNNEST(");
+    statement.bind(keys, "text[]").push(", ");
+    statement.bind(sequences, "int8[]");
+    statement.push(") AS t(key, seq))");
+}
+
+fn insert_origins(statement: &mut Statement, interner: &Interner) {
+    let fresh = interner.fresh();
+    if fresh.is_empty() {
+        return;
+    }
+    let ids: Vec<_> = fresh.iter().map(|(id, _)| *id).collect();
+    let locations: Vec<_> = fresh.iter().map(|(_, o)| o.location.as_str()).collect();
+    let incarnations: Vec<_> = fresh
+        .iter()
+        .map(|(_, o)| i64::from(o.incarnation.0))
+        .collect();
+    statement.push(", o AS (INSERT INTO origins (id, location, incarnation) SELECT t.id, t.location, t.incarnation FROM h, UNNEST(");
+    statement.bind(ids, "int4[]").push(", ");
+    statement.bind(locations, "text[]").push(", ");
+    statement.bind(incarnations, "int8[]");
+    statement.push(") AS t(id, location, incarnation))");
+}
+
+fn upsert_progress(statement: &mut Statement, source: &LocationName, progress: &Progress) {
+    statement.push(", p AS (INSERT INTO progress (source, position, hash, lineage) SELECT ");
+    statement.bind(source.as_str(), "text").push(", ");
+    statement.bind(progress.position as i64, "int8").push(", ");
+    statement
+        .bind(progress.hash.0.as_slice(), "bytea")
+        .push(", ");
+    statement.bind(codec::encode_lineage(&progress.lineage), "bytea");
+    statement.push(
+        " FROM h ON CONFLICT (source) DO UPDATE SET position = excluded.position, hash = excluded.hash, lineage = excluded.lineage)",
+    );
+}
