@@ -110,17 +110,23 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
-/// Begins to publish a log. `view` is the state that its writer took over.
+/// Begins to publish a log. `view` is the state that its writer took over. A log that has no incarnation yet is not served: readers wait for the
+/// first [`Publisher::reset`], or are told by [`Publisher::close`].
 pub fn published(
     store: Arc<dyn LogStore>,
     view: LogView,
     options: ReaderOptions,
 ) -> (Publisher, LogReader) {
     let tail = Tail::new(view.head, options.tail_bytes_max);
+    let phase = match view.lineage.current() {
+        Some(_) => Phase::Open,
+        // Judged by an empty lineage, every position of a client would be a lost one.
+        None => Phase::Suspended,
+    };
     let (state, seen) = watch::channel(Snapshot {
         view: Arc::new(view),
         epoch: 0,
-        phase: Phase::Open,
+        phase,
         ends: Arc::default(),
     });
     let shared = Arc::new(Shared {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidelog_core::LogView;
 use tidelog_engine::{Closed, LogReader, PageError, PageQuery, ReaderOptions, Selection};
+use tidelog_filter::SelectorFilter;
 use tidelog_model::{Position, PositionError, Selector, StoredEvent};
-use tidelog_store::generate;
+use tidelog_store::{LogState, generate};
 use tokio::time::timeout;
 
 use crate::log::{Log, at, no_tail, sequences, small};
@@ -319,5 +321,40 @@ async fn the_view_is_followed_and_waits_end_when_the_head_has_moved() {
         timeout(Duration::from_millis(20), watch.changed())
             .await
             .is_err()
+    );
+}
+
+#[tokio::test]
+async fn before_a_log_has_an_incarnation_readers_wait_instead_of_losing_their_position() {
+    let mut log = Log::start(small()).await;
+    log.append(3).await;
+    let empty = LogView::of(generate::location("eu"), &LogState::empty());
+    let (publisher, reader) = tidelog_engine::published(log.store.clone(), empty, small());
+    let query = reader.page_query();
+    let early = timeout(Duration::from_millis(20), reader.page(at(1, 2), &query)).await;
+    assert!(early.is_err(), "{early:?}");
+    publisher.reset(log.stored_view().await);
+    assert_eq!(
+        sequences(&reader.page(at(1, 2), &query).await.unwrap().events),
+        [3]
+    );
+}
+
+#[tokio::test]
+async fn a_cel_expression_narrows_as_any_predicate() {
+    let mut log = Log::start(small()).await;
+    log.append_shaped(20, |i, e| e.aggregate_id = format!("order-{}", i % 4))
+        .await;
+    let filter = SelectorFilter::compile("event.aggregate_id == 'order-2'").unwrap();
+    let query = PageQuery {
+        selection: Selection {
+            selector: Selector::default(),
+            predicate: Some(Arc::new(move |event| filter.matches(event))),
+        },
+        ..log.reader.page_query()
+    };
+    assert_eq!(
+        sequences(&all(&walk(&log.reader, &query).await)),
+        [3, 7, 11, 15, 19]
     );
 }
