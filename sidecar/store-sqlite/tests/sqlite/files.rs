@@ -1,0 +1,1 @@
+//! Folder, lock, owner, schema, backup.
