@@ -1,5 +1,6 @@
 //! Requests to append and what becomes of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -39,6 +40,7 @@ impl AppendRequest {
         for (index, event) in self.events.iter().enumerate() {
             event.check().map_err(|e| invalid(e, Some(index)))?;
         }
+        self.check_causes()?;
         let bytes = self.approximate_bytes();
         if bytes > caps::REQUEST_BYTES_MAX {
             let error = LimitError::TooLong {
@@ -54,6 +56,28 @@ impl AppendRequest {
         }
         if let Some(condition) = &self.condition {
             check_condition(condition).map_err(|e| invalid(e, None))?;
+        }
+        Ok(())
+    }
+
+    /// One output per emitter, cause and index: within a request the log cannot tell which of two was meant.
+    fn check_causes(&self) -> Result<(), Refusal> {
+        let mut seen = HashSet::new();
+        for (index, event) in self.events.iter().enumerate() {
+            let Some(cause) = &event.caused_by else {
+                continue;
+            };
+            if !seen.insert((&event.emitter_id, cause)) {
+                let error = LimitError::BadForm {
+                    field: "caused_by".into(),
+                    actual: format!("{}[{}]", cause.id, cause.output_index),
+                    expected: "each cause with its output index once per request and emitter",
+                };
+                return Err(Refusal::Invalid {
+                    error,
+                    index: Some(index),
+                });
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidelog_model::{StoredEvent, VectorTime, caps};
+use tidelog_model::{LimitError, StoredEvent, VectorTime, caps};
 use tidelog_store::{Progress, VoidedId};
 
 use crate::frame::{Frame, FrameEvent, FrameFault, FrameOutcome};
@@ -29,7 +29,7 @@ impl Draft<'_> {
         }
         let before = self.core.clone();
         let kept = self.events.len();
-        match self.store_events(frame) {
+        match self.store_events(frame, &before.version_vector) {
             Ok((stored, redundant)) => {
                 self.core.covered_vector.merge(
                     &frame
@@ -72,11 +72,15 @@ impl Draft<'_> {
         }
     }
 
-    fn store_events(&mut self, frame: &Frame) -> Result<(usize, usize), FrameOutcome> {
+    fn store_events(
+        &mut self,
+        frame: &Frame,
+        held: &VectorTime,
+    ) -> Result<(usize, usize), FrameOutcome> {
         let mut stored = 0;
         let mut redundant = 0;
         for received in &frame.events {
-            match self.judge(frame, received)? {
+            match self.judge(frame, received, held)? {
                 Fate::Redundant => redundant += 1,
                 Fate::Loss => return Err(FrameOutcome::LossProven(Box::new(received.clone()))),
                 Fate::Store => {
@@ -88,16 +92,25 @@ impl Draft<'_> {
         Ok((stored, redundant))
     }
 
-    fn judge(&self, frame: &Frame, received: &FrameEvent) -> Result<Fate, FrameOutcome> {
+    /// `held` is the version vector before the frame.
+    fn judge(
+        &self,
+        frame: &Frame,
+        received: &FrameEvent,
+        held: &VectorTime,
+    ) -> Result<Fate, FrameOutcome> {
         let event = &received.event;
         let id = &event.id;
         let stall = |fault| FrameOutcome::Stalled(fault);
-        event.check().map_err(|error| {
-            stall(FrameFault::Limit {
-                id: id.clone(),
-                error,
-            })
-        })?;
+        event
+            .check()
+            .and_then(|()| check_size(received.bytes))
+            .map_err(|error| {
+                stall(FrameFault::Limit {
+                    id: id.clone(),
+                    error,
+                })
+            })?;
         if !frame.covered.covers_id(id) || !frame.covered.covers(&event.context) {
             return Err(stall(FrameFault::NotCovered { id: id.clone() }));
         }
@@ -105,7 +118,7 @@ impl Draft<'_> {
         if mine && is_beyond_history(&self.core, received) {
             return Ok(Fate::Loss);
         }
-        if self.core.version_vector.covers_id(id) {
+        if held.covers_id(id) {
             return Ok(Fate::Redundant);
         }
         let taken_back = VoidedId {
@@ -114,6 +127,10 @@ impl Draft<'_> {
         };
         if self.core.voided_set.contains(&taken_back) {
             return Ok(Fate::Redundant);
+        }
+        if self.core.version_vector.covers_id(id) {
+            // Only events of this very frame cover it: a source that keeps the order has sent a cause before its effects.
+            return Err(stall(FrameFault::OutOfOrder { id: id.clone() }));
         }
         Ok(Fate::Store)
     }
@@ -157,9 +174,24 @@ pub(crate) fn is_beyond_history(core: &LogCore, received: &FrameEvent) -> bool {
                 && id.sequence > core.version_vector.get(&core.origin)))
 }
 
+fn check_size(bytes: usize) -> Result<(), LimitError> {
+    if bytes <= caps::EVENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(LimitError::TooLong {
+        field: "event".into(),
+        actual: bytes,
+        limit: caps::EVENT_BYTES_MAX,
+    })
+}
+
 fn malformed(frame: &Frame) -> Option<FrameFault> {
     let span = frame.to.checked_sub(frame.from);
-    if span.is_some_and(|s| frame.events.len() as u64 <= s) && frame.to <= caps::SEQUENCE_MAX {
+    let stands_still = span == Some(0) && frame.hash_to != frame.hash_from;
+    if span.is_some_and(|s| frame.events.len() as u64 <= s)
+        && frame.to <= caps::SEQUENCE_MAX
+        && !stands_still
+    {
         return None;
     }
     Some(FrameFault::Malformed {

@@ -113,6 +113,12 @@ pub enum FrameFault {
         /// The event.
         id: EventId,
     },
+    /// An event of the frame comes after one that has seen it.
+    #[error("event {id} comes after an event that has seen it; its source does not keep the order")]
+    OutOfOrder {
+        /// The event.
+        id: EventId,
+    },
     /// One id with two contents.
     #[error(
         "event {id} is stored here with another content ({held} here, {received} received); one of the two locations reused an id and a person has to decide"

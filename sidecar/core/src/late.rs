@@ -29,6 +29,7 @@ pub fn plan_late_raise(
     let new = Origin::new(old.location.clone(), entry.incarnation);
     let mut voided = Vec::new();
     let mut reborn: BTreeSet<u64> = BTreeSet::new();
+    let proven_own = base_vector.get(&old);
     let mut version_vector = base_vector;
     let mut hash = base_hash;
     let mut events = Vec::with_capacity(above.len());
@@ -40,7 +41,7 @@ pub fn plan_late_raise(
                 digest: stored.digest,
             });
             reborn.insert(stored.sequence);
-            renamed(stored, &old, &new, entry.base, &reborn)
+            renamed(stored, &old, &new, entry.base, proven_own, &reborn)
         } else {
             stored.clone()
         };
@@ -71,6 +72,7 @@ fn renamed(
     old: &Origin,
     new: &Origin,
     base: u64,
+    proven_own: u64,
     reborn: &BTreeSet<u64>,
 ) -> StoredEvent {
     let mut event: Event = (*stored.event).clone();
@@ -78,7 +80,7 @@ fn renamed(
     if seen_own > base {
         // What it had seen of its own location above the base: the part that was appended again, under its new name.
         let seen_reborn = reborn.range(..=seen_own).next_back().copied().unwrap_or(0);
-        event.context.set(old, base.min(seen_own));
+        event.context.set(old, proven_own);
         event.context.set(new, seen_reborn);
     }
     event.id = EventId::new(new.clone(), stored.sequence);

@@ -325,7 +325,10 @@ impl<'a> Draft<'a> {
             let missing = self.core.version_vector.missing(context);
             return Err(Refusal::ContextAhead { missing });
         }
-        self.check_condition(request, condition_found)?;
+        // A request of which a part is held was accepted once: its condition has been decided, and its own events would fail it now.
+        if held.is_empty() {
+            self.check_condition(request, condition_found)?;
+        }
         self.append(request, &known)
     }
 
@@ -459,8 +462,12 @@ impl<'a> Draft<'a> {
             }
         }
         if !request.request_id.is_empty() {
+            // What was found by its cause keeps the request id under which it was appended.
+            let own = all
+                .iter()
+                .filter(|(_, e)| e.request_id == request.request_id);
             self.requests
-                .insert(request.request_id.clone(), all.clone());
+                .insert(request.request_id.clone(), own.cloned().collect());
         }
         self.events.append(&mut built);
         Ok(accepted(&all, false))

@@ -3,18 +3,19 @@
 //! The source trusts nothing that it remembers of a target from another stream. It reads its own log in order, filters, leaves out what
 //! the target has declared on *this* stream, and covers every position it read with a frame, also when nothing of it is sent.
 
+mod handshake;
+mod stream;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidelog_model::{ApplicationVersion, ChainHash, EventId, LocationName, VectorTime, canonical};
+use tidelog_model::{ApplicationVersion, ChainHash, LocationName};
 use tidelog_store::Page;
 
 use crate::frame::{Frame, FrameEvent};
-use crate::stream::{
-    Admission, Credit, EdgeFilter, Heartbeat, Open, Opened, PROTOCOL_VERSION, ProofQuestion,
-    RefusalKind, Refused,
-};
+use crate::stream::{Credit, EdgeFilter, Heartbeat, Open, Opened, ProofQuestion, Refused};
 use crate::view::LogView;
+use stream::Stream;
 
 /// An edge as its source knows it.
 #[derive(Clone)]
@@ -117,28 +118,6 @@ pub struct Standing {
     pub stalled: Option<(String, String)>,
 }
 
-/// Where one stream stands.
-struct Stream {
-    id: u64,
-    /// Everything up to here is in frames that were sent.
-    sent: u64,
-    sent_hash: ChainHash,
-    /// Everything up to here was looked at; between `sent` and here nothing passes.
-    scanned: u64,
-    scanned_hash: ChainHash,
-    scanned_covered: VectorTime,
-    scanned_filtered: u64,
-    /// Since when `scanned` is ahead of `sent`.
-    idle_since_micros: Option<i64>,
-    acknowledged: u64,
-    credit: i64,
-    version_vector: VectorTime,
-    covered_vector: VectorTime,
-    application_version: ApplicationVersion,
-    reading: Option<Arc<LogView>>,
-    stalled: Option<(String, String)>,
-}
-
 enum Phase {
     Closed,
     /// Waits for the hash at a position: the one opened with, or the one proposed in a refusal.
@@ -177,6 +156,29 @@ impl Source {
     /// Events that the filter kept back on all streams of this source.
     pub fn filtered_total(&self) -> u64 {
         self.filtered_total
+    }
+
+    /// Takes another configuration over. The running stream ends; its counters stay.
+    pub fn reconfigure(&mut self, config: SourceConfig) {
+        self.config = config;
+        self.phase = Phase::Closed;
+    }
+
+    /// The connection is gone, and the stream with it.
+    pub fn disconnected(&mut self) {
+        self.phase = Phase::Closed;
+    }
+
+    /// When [`SourceInput::Tick`] is due: while something waits for company or for its turn. `None`: only other input leads on.
+    pub fn wake_at_micros(&self) -> Option<i64> {
+        let Phase::Streaming(stream) = &self.phase else {
+            return None;
+        };
+        if stream.reading.is_some() || stream.credit <= 0 {
+            return None;
+        }
+        let since = stream.idle_since_micros?;
+        Some(since.saturating_add(self.config.empty_frame_delay_micros))
     }
 
     /// How far the running stream is.
@@ -227,222 +229,6 @@ impl Source {
         effects
     }
 
-    fn open(&mut self, open: Box<Open>, now_micros: i64, effects: &mut Vec<SourceEffect>) {
-        self.phase = Phase::Closed;
-        if let Some((kind, message)) = self.objection(&open) {
-            return self.refuse(&open, kind, message, 0, ChainHash::ZERO, effects);
-        }
-        if let Some(question) = self.suspicion(&open) {
-            let recently = self
-                .last_proof_micros
-                .is_some_and(|t| now_micros.saturating_sub(t) < self.config.proof_interval_micros);
-            if recently {
-                let message = format!(
-                    "{} claims events of {} that it could not or did not show; asked at most once an hour",
-                    open.target, question
-                );
-                return self.refuse(
-                    &open,
-                    RefusalKind::Rejected,
-                    message,
-                    0,
-                    ChainHash::ZERO,
-                    effects,
-                );
-            }
-            self.last_proof_micros = Some(now_micros);
-            let message = format!(
-                "{} claims {question}, which {} does not hold",
-                open.target, open.source
-            );
-            self.refuse(
-                &open,
-                RefusalKind::SourceBehind,
-                message,
-                0,
-                ChainHash::ZERO,
-                effects,
-            );
-            effects.push(SourceEffect::AskProof(question));
-            self.phase = Phase::AwaitingProof { open };
-            return;
-        }
-        let common = open.source_lineage.common_with(&self.view.lineage);
-        // A target that was never here has nothing to compare; anything else must lie in the common part.
-        let proposal = if open.position == 0 {
-            0
-        } else {
-            open.position.min(common).min(self.view.head)
-        };
-        let agreed = proposal == open.position;
-        effects.push(SourceEffect::NeedHash(proposal));
-        self.phase = Phase::Comparing {
-            open,
-            position: proposal,
-            proposal: !agreed,
-        };
-    }
-
-    /// Reasons not to talk that have nothing to do with positions.
-    fn objection(&self, open: &Open) -> Option<(RefusalKind, String)> {
-        let c = &self.config;
-        if open.log != c.log || open.source != c.source || open.target != c.target {
-            let message = format!(
-                "this is {}/{} serving {}, not {}/{} serving {}",
-                c.log, c.source, c.target, open.log, open.source, open.target
-            );
-            return Some((RefusalKind::WrongLocation, message));
-        }
-        if open.protocol_version != PROTOCOL_VERSION {
-            let message = format!(
-                "stream protocol {} asked for, {PROTOCOL_VERSION} spoken here; upgrade the older side",
-                open.protocol_version
-            );
-            return Some((RefusalKind::Incompatible, message));
-        }
-        if open.canonical_version < u32::from(canonical::VERSION) {
-            let message = format!(
-                "{} reads canonical bytes up to version {}, version {} is written here; upgrade it",
-                open.target,
-                open.canonical_version,
-                canonical::VERSION
-            );
-            return Some((RefusalKind::Incompatible, message));
-        }
-        if open.application_name != c.application_name {
-            let message = format!(
-                "the log belongs to application `{}` here and to `{}` at {}",
-                c.application_name, open.application_name, open.target
-            );
-            return Some((RefusalKind::ApplicationMismatch, message));
-        }
-        None
-    }
-
-    /// What the target knows of this location that this location does not know itself.
-    fn suspicion(&self, open: &Open) -> Option<ProofQuestion> {
-        let origin = self.view.origin();
-        if open.source_incarnation_known > origin.incarnation {
-            let mut later = origin;
-            later.incarnation = open.source_incarnation_known;
-            return Some(EventId::new(later, 1));
-        }
-        let written = self.view.version_vector.get(&origin);
-        (open.version_vector.get(&origin) > written).then(|| EventId::new(origin, written + 1))
-    }
-
-    fn compare(&mut self, position: u64, hash: Option<ChainHash>, effects: &mut Vec<SourceEffect>) {
-        let Phase::Comparing {
-            open,
-            position: wanted,
-            proposal,
-        } = std::mem::replace(&mut self.phase, Phase::Closed)
-        else {
-            return;
-        };
-        if wanted != position {
-            self.phase = Phase::Comparing {
-                open,
-                position: wanted,
-                proposal,
-            };
-            return;
-        }
-        match hash {
-            Some(hash) if !proposal && hash == open.hash => {
-                effects.push(SourceEffect::Opened(Box::new(
-                    self.opened(&open, position, hash),
-                )));
-                self.phase = Phase::Streaming(Box::new(Stream::start(&open, position, hash)));
-            }
-            Some(hash) if proposal => {
-                let message = format!(
-                    "position {} is not shared; go back to {position}",
-                    open.position
-                );
-                self.refuse(
-                    &open,
-                    RefusalKind::PositionMismatch,
-                    message,
-                    position,
-                    hash,
-                    effects,
-                );
-            }
-            // The lineages agree and the hashes do not: in doubt from the start.
-            _ => {
-                let message = format!("the histories differ at position {position}; go back to 0");
-                self.refuse(
-                    &open,
-                    RefusalKind::PositionMismatch,
-                    message,
-                    0,
-                    ChainHash::ZERO,
-                    effects,
-                );
-            }
-        }
-    }
-
-    fn opened(&self, open: &Open, position: u64, hash: ChainHash) -> Opened {
-        Opened {
-            stream: open.stream,
-            lineage: (*self.view.lineage).clone(),
-            position,
-            hash,
-            head: self.view.head,
-            voided: self.view.voided.to_vec(),
-            spec_hash: self.config.spec_hash.clone(),
-            application_name: self.config.application_name.clone(),
-            application_version: self.config.application_version.clone(),
-            filter_hash: self.config.filter_hash.clone(),
-        }
-    }
-
-    fn refuse(
-        &mut self,
-        open: &Open,
-        kind: RefusalKind,
-        message: String,
-        position: u64,
-        hash: ChainHash,
-        effects: &mut Vec<SourceEffect>,
-    ) {
-        self.phase = Phase::Closed;
-        effects.push(SourceEffect::Refused(Box::new(Refused {
-            stream: open.stream,
-            kind,
-            message,
-            lineage: (*self.view.lineage).clone(),
-            position,
-            hash,
-        })));
-    }
-
-    fn proof(&mut self, event: Option<FrameEvent>, effects: &mut Vec<SourceEffect>) {
-        if !matches!(self.phase, Phase::AwaitingProof { .. }) {
-            return;
-        }
-        let Phase::AwaitingProof { open } = std::mem::replace(&mut self.phase, Phase::Closed)
-        else {
-            return;
-        };
-        let origin = self.view.origin();
-        let proven = event.filter(|e| {
-            let id = &e.event.id;
-            id.origin.location == origin.location
-                && (id.origin.incarnation > origin.incarnation
-                    || (id.origin == origin && id.sequence > self.view.version_vector.get(&origin)))
-        });
-        match proven {
-            Some(event) => effects.push(SourceEffect::LossProven(Box::new(event))),
-            None => effects.push(SourceEffect::Close(format!(
-                "{} showed no proof of its claim",
-                open.target
-            ))),
-        }
-    }
-
     fn credit(&mut self, credit: Credit) {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
@@ -462,8 +248,9 @@ impl Source {
 
     fn moved(&mut self, view: Arc<LogView>, effects: &mut Vec<SourceEffect>) {
         let raised = view.lineage != self.view.lineage;
+        let cut = view.head < self.view.head;
         self.view = view;
-        if raised {
+        if raised || cut {
             // Streams do not outlive an incarnation: what is in flight belongs to another history.
             self.close("the source raised its incarnation".to_owned(), effects);
         }
@@ -486,19 +273,28 @@ impl Source {
         let Some(view) = stream.reading.take() else {
             return;
         };
-        if let Some(frame) = stream.scan(&self.config, &view, page, now_micros) {
-            self.filtered_total += frame.filtered;
-            effects.push(SourceEffect::Frame(Box::new(frame)));
+        match stream.scan(&self.config, &view, page, now_micros) {
+            Ok(frame) => self.filtered_total += send(frame, effects),
+            Err(reason) => self.close(reason, effects),
         }
     }
 
-    /// Reads on, or sends what waits, as far as credit and filters allow.
+    /// Sends what has waited long enough and reads on, as far as credit and filters allow.
     fn go_on(&mut self, now_micros: i64, effects: &mut Vec<SourceEffect>) {
+        let delay = self.config.empty_frame_delay_micros;
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
         if stream.reading.is_some() || stream.credit <= 0 {
             return;
+        }
+        // First of all, so that a log which moves on all the time cannot keep the target's progress waiting.
+        if stream.sent < stream.scanned && stream.is_due(delay, now_micros) {
+            let frame = stream.flush(&self.view, Vec::new());
+            self.filtered_total += send(Some(frame), effects);
+            if stream.credit <= 0 {
+                return;
+            }
         }
         if stream.stalled.is_none() && stream.scanned < self.view.head {
             stream.reading = Some(self.view.clone());
@@ -506,161 +302,17 @@ impl Source {
                 after: stream.scanned,
                 to: self.view.head,
             });
-            return;
-        }
-        let due = stream.idle_since_micros.is_some_and(|since| {
-            now_micros.saturating_sub(since) >= self.config.empty_frame_delay_micros
-        });
-        if due {
-            let frame = stream.flush(&self.view, Vec::new());
-            self.filtered_total += frame.filtered;
-            effects.push(SourceEffect::Frame(Box::new(frame)));
         } else if stream.scanned == self.view.head && stream.sent == stream.scanned {
             stream.tell_covered(&self.view, &self.config, now_micros, effects);
         }
     }
 }
 
-impl Stream {
-    fn start(open: &Open, position: u64, hash: ChainHash) -> Self {
-        Self {
-            id: open.stream,
-            sent: position,
-            sent_hash: hash,
-            scanned: position,
-            scanned_hash: hash,
-            scanned_covered: VectorTime::new(),
-            scanned_filtered: 0,
-            idle_since_micros: None,
-            acknowledged: position,
-            credit: i64::try_from(open.credit_bytes).unwrap_or(i64::MAX),
-            version_vector: open.version_vector.clone(),
-            covered_vector: open.covered_vector.clone(),
-            application_version: open.application_version.clone(),
-            reading: None,
-            stalled: None,
-        }
-    }
-
-    /// Walks a page in order. Returns a frame when there is something to send.
-    fn scan(
-        &mut self,
-        config: &SourceConfig,
-        view: &LogView,
-        page: &Page,
-        now_micros: i64,
-    ) -> Option<Frame> {
-        let mut events = Vec::new();
-        let mut bytes = 0;
-        for stored in &page.events {
-            let event = &stored.event;
-            if event.application_version > self.application_version {
-                self.stalled = Some((
-                    "VersionIncompatible".to_owned(),
-                    format!(
-                        "event {} was written by version {}, {} runs {}; upgrade it",
-                        event.id,
-                        event.application_version,
-                        config.target,
-                        self.application_version
-                    ),
-                ));
-                break;
-            }
-            match config.filter.admit(stored) {
-                Admission::Pass if self.version_vector.covers_id(&event.id) => {}
-                Admission::Pass => {
-                    let canonical = canonical::encode(event);
-                    let full = events.len() >= config.frame_events_max
-                        || bytes + canonical.len() > config.frame_bytes_max;
-                    if full && !events.is_empty() {
-                        break;
-                    }
-                    bytes += canonical.len();
-                    events.push(FrameEvent {
-                        event: event.clone(),
-                        digest: stored.digest,
-                        bytes: canonical.len(),
-                    });
-                }
-                Admission::Filtered => self.scanned_filtered += 1,
-                Admission::Stall(reason) => {
-                    self.stalled = Some((
-                        "FilterError".to_owned(),
-                        format!(
-                            "event {}: {reason}; change the filter or its onError",
-                            event.id
-                        ),
-                    ));
-                    break;
-                }
-            }
-            self.scanned = stored.sequence;
-            self.scanned_hash = self.scanned_hash.next(&event.id, &stored.digest);
-            self.scanned_covered.merge(&event.context);
-            self.scanned_covered
-                .raise(&event.id.origin, event.id.sequence);
-        }
-        if self.scanned == self.sent {
-            return None;
-        }
-        if events.is_empty() {
-            // Nothing to send: wait a moment for company, so that a mesh does not answer every event with an empty frame.
-            self.idle_since_micros.get_or_insert(now_micros);
-            let many = self.scanned - self.sent >= config.scan_rows_max as u64;
-            return (many || self.stalled.is_some()).then(|| self.flush(view, Vec::new()));
-        }
-        Some(self.flush(view, events))
-    }
-
-    /// A frame over everything scanned and not yet sent.
-    fn flush(&mut self, view: &LogView, events: Vec<FrameEvent>) -> Frame {
-        let mut covered = std::mem::take(&mut self.scanned_covered);
-        // Head and covered vector come from one snapshot; only a frame that ends at that head may carry it.
-        if self.scanned == view.head {
-            covered.merge(&view.covered_vector);
-        }
-        let frame = Frame {
-            stream: self.id,
-            incarnation: view.current().incarnation,
-            from: self.sent,
-            to: self.scanned,
-            hash_from: self.sent_hash,
-            hash_to: self.scanned_hash,
-            events,
-            covered,
-            head: view.head,
-            filtered: std::mem::take(&mut self.scanned_filtered),
-        };
-        self.covered_vector.merge(&frame.covered);
-        self.sent = self.scanned;
-        self.sent_hash = self.scanned_hash;
-        self.idle_since_micros = None;
-        self.credit -= i64::try_from(frame.cost()).unwrap_or(i64::MAX);
-        frame
-    }
-
-    /// A frame of vectors only, when the target would learn something from it and has not been told on this stream.
-    fn tell_covered(
-        &mut self,
-        view: &LogView,
-        config: &SourceConfig,
-        now_micros: i64,
-        effects: &mut Vec<SourceEffect>,
-    ) {
-        let news = view
-            .covered_vector
-            .filtered(|o| config.behind.contains(&o.location));
-        if self.covered_vector.covers(&news) {
-            self.idle_since_micros = None;
-            return;
-        }
-        match self.idle_since_micros {
-            None => self.idle_since_micros = Some(now_micros),
-            Some(since) if now_micros.saturating_sub(since) >= config.empty_frame_delay_micros => {
-                effects.push(SourceEffect::Frame(Box::new(self.flush(view, Vec::new()))));
-            }
-            Some(_) => {}
-        }
-    }
+/// Sends a frame. Returns how many events its filter kept back.
+fn send(frame: Option<Frame>, effects: &mut Vec<SourceEffect>) -> u64 {
+    frame.map_or(0, |frame| {
+        let filtered = frame.filtered;
+        effects.push(SourceEffect::Frame(Box::new(frame)));
+        filtered
+    })
 }

@@ -3,151 +3,32 @@
 //! The target keeps no progress of its own: progress is what the writer's last commit says. A frame is applied in the writer's transaction or
 //! not at all; nothing later of a stream is applied after a failure.
 
-use std::collections::{BTreeSet, VecDeque};
+mod handshake;
+mod message;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidelog_model::{
-    ApplicationVersion, EventId, Incarnation, LocationName, VectorTime, canonical,
-};
-use tidelog_store::{Progress, VoidedId};
+use tidelog_model::{Incarnation, VectorTime};
+use tidelog_store::Progress;
 
-use crate::frame::{EdgeContext, Frame, FrameOutcome};
+pub use message::{EdgeState, Retry, TargetConfig, TargetEffect, TargetInput, TargetStatus};
+
+use crate::frame::{EdgeContext, Frame, FrameFault, FrameOutcome};
 use crate::log::FrameWork;
-use crate::stream::{Credit, Heartbeat, Open, Opened, PROTOCOL_VERSION, RefusalKind, Refused};
+use crate::stream::{Credit, Heartbeat};
 use crate::view::LogView;
-
-/// An edge as its target knows it.
-#[derive(Debug, Clone)]
-pub struct TargetConfig {
-    /// The log.
-    pub log: String,
-    /// The other location.
-    pub source: LocationName,
-    /// This one.
-    pub target: LocationName,
-    /// The plan that runs here.
-    pub spec_hash: String,
-    /// Name of the application.
-    pub application_name: String,
-    /// Version of the application here.
-    pub application_version: ApplicationVersion,
-    /// Identity of the edge's filter in the plan here.
-    pub filter_hash: String,
-    /// Locations behind the source, seen from here.
-    pub behind: Arc<BTreeSet<LocationName>>,
-    /// Bytes in flight.
-    pub window_bytes: u64,
-}
-
-/// What the target is told.
-#[derive(Debug)]
-pub enum TargetInput {
-    /// A connection to the source stands; the stream gets this random id (not 0).
-    Connected(u64),
-    /// The source agreed.
-    Opened(Box<Opened>),
-    /// The source refused.
-    Refused(Box<Refused>),
-    /// A frame arrived.
-    Frame(Box<Frame>),
-    /// The source is alive.
-    Heartbeat(Heartbeat),
-    /// The writer is done with the frame.
-    Applied(FrameOutcome),
-    /// The writer is done with going back.
-    WentBack(FrameOutcome),
-    /// Which of the voided ids asked about is held here.
-    Voided(Option<EventId>),
-    /// The log moved on (also by other streams).
-    View(Arc<LogView>),
-    /// The connection is gone.
-    Disconnected(String),
-}
-
-/// How long to wait before the next attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// At once.
-    Now,
-    /// With growing, jittered pauses.
-    Backoff,
-    /// Not before an hour, or a change of configuration.
-    Hour,
-}
-
-/// What the driver of a target has to do.
-#[derive(Debug)]
-pub enum TargetEffect {
-    /// Open the stream.
-    Open(Box<Open>),
-    /// Hand a frame to the writer; answer with [`TargetInput::Applied`].
-    Apply(Box<FrameWork>),
-    /// Go back in the writer; answer with [`TargetInput::WentBack`].
-    GoBack(Progress),
-    /// Look whether one of these is held; answer with [`TargetInput::Voided`].
-    FindVoided(Vec<VoidedId>),
-    /// Tell the source.
-    Credit(Credit),
-    /// End the connection and try again.
-    Close(String, Retry),
-}
-
-/// State of an edge, as people see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EdgeState {
-    /// Not started.
-    Pending,
-    /// Dialling or shaking hands.
-    Connecting,
-    /// Runs, behind the source's head.
-    CatchingUp,
-    /// Runs, at the source's head.
-    Streaming,
-    /// Paused by plan or command.
-    Paused,
-    /// Does not go on until somebody acts.
-    Stalled,
-    /// No connection.
-    Unreachable,
-    /// Versions do not fit.
-    Incompatible,
-    /// Refused by rule.
-    Rejected,
-    /// Goes back because the source lost events.
-    SourceReset,
-}
-
-/// What is known about an edge at its target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetStatus {
-    /// The state.
-    pub state: EdgeState,
-    /// One CamelCase word; empty when all is well.
-    pub reason: String,
-    /// For people.
-    pub message: String,
-    /// The source's head as last heard, with the local time of hearing. `None` before.
-    pub source_head: Option<(u64, i64)>,
-    /// The source's clock minus `stored_at` of the oldest event not yet copied, as last heard.
-    pub behind_micros: Option<i64>,
-    /// Events received and found here already.
-    pub redundant_total: u64,
-    /// Events received and stored.
-    pub stored_total: u64,
-    /// Events that the source's filter kept back, as far as frames told.
-    pub filtered_total: u64,
-    /// The plan that the source runs.
-    pub peer_spec_hash: String,
-    /// The filter that the source evaluates.
-    pub peer_filter_hash: String,
-}
 
 enum Phase {
     Disconnected,
     Opening {
         stream: u64,
+        /// Where the stream was asked to start.
+        asked: Progress,
     },
-    GoingBack,
+    GoingBack {
+        to: Progress,
+    },
     /// Consent is there; the voided ids are being looked up.
     Checking(Box<Stream>),
     Streaming(Box<Stream>),
@@ -160,9 +41,21 @@ struct Stream {
     edge: EdgeContext,
     queue: VecDeque<Frame>,
     queued_cost: u64,
-    applying: Option<u64>,
+    applying: Option<Applying>,
     declared_version: VectorTime,
     declared_covered: VectorTime,
+}
+
+/// The frame that is in the writer's hands.
+struct Applying {
+    cost: u64,
+    to: u64,
+}
+
+/// A progress that the writer has changed while the view does not show it yet.
+struct WentBack {
+    from: Progress,
+    to: Progress,
 }
 
 /// The target of one edge.
@@ -173,6 +66,7 @@ pub struct Target {
     status: TargetStatus,
     /// The greatest incarnation of the source that was ever heard of here.
     source_incarnation_known: Incarnation,
+    went_back: Option<WentBack>,
 }
 
 impl Target {
@@ -195,7 +89,14 @@ impl Target {
                 peer_filter_hash: String::new(),
             },
             source_incarnation_known: Incarnation(0),
+            went_back: None,
         }
+    }
+
+    /// Takes another configuration over. The running stream ends; its counters stay.
+    pub fn reconfigure(&mut self, config: TargetConfig) {
+        self.config = config;
+        self.phase = Phase::Disconnected;
     }
 
     /// What is known about the edge.
@@ -212,10 +113,21 @@ impl Target {
 
     /// Position up to which the source was taken over.
     pub fn progress(&self) -> u64 {
-        self.view
-            .progress
-            .get(&self.config.source)
-            .map_or(0, |p| p.position)
+        self.held().position
+    }
+
+    /// The progress as the writer last left it, also when the view does not show it yet.
+    fn held(&self) -> Progress {
+        let shown = self.shown();
+        match &self.went_back {
+            Some(back) if back.from == shown => back.to.clone(),
+            _ => shown,
+        }
+    }
+
+    fn shown(&self) -> Progress {
+        let shown = self.view.progress.get(&self.config.source);
+        shown.cloned().unwrap_or_default()
     }
 
     /// Takes an input and says what to do.
@@ -237,211 +149,9 @@ impl Target {
         effects
     }
 
-    fn connected(&mut self, stream: u64, effects: &mut Vec<TargetEffect>) {
-        let progress = self
-            .view
-            .progress
-            .get(&self.config.source)
-            .cloned()
-            .unwrap_or_default();
-        let heard = self
-            .view
-            .version_vector
-            .iter()
-            .chain(self.view.covered_vector.iter())
-            .filter(|(o, _)| o.location == self.config.source)
-            .map(|(o, _)| o.incarnation)
-            .chain(progress.lineage.current().map(|e| e.incarnation))
-            .max()
-            .unwrap_or_default();
-        self.source_incarnation_known = self.source_incarnation_known.max(heard);
-        let c = &self.config;
-        effects.push(TargetEffect::Open(Box::new(Open {
-            stream,
-            log: c.log.clone(),
-            target: c.target.clone(),
-            source: c.source.clone(),
-            position: progress.position,
-            hash: progress.hash,
-            source_lineage: progress.lineage,
-            version_vector: (*self.view.version_vector).clone(),
-            covered_vector: (*self.view.covered_vector).clone(),
-            target_lineage: (*self.view.lineage).clone(),
-            source_incarnation_known: self.source_incarnation_known,
-            spec_hash: c.spec_hash.clone(),
-            application_name: c.application_name.clone(),
-            application_version: c.application_version.clone(),
-            protocol_version: PROTOCOL_VERSION,
-            canonical_version: u32::from(canonical::VERSION),
-            credit_bytes: c.window_bytes,
-            filter_hash: c.filter_hash.clone(),
-        })));
-        self.phase = Phase::Opening { stream };
-        self.set_state(EdgeState::Connecting, "", "waiting for the source's answer");
-    }
-
-    fn opened(&mut self, opened: Opened, now_micros: i64, effects: &mut Vec<TargetEffect>) {
-        let Phase::Opening { stream } = self.phase else {
-            return;
-        };
-        if opened.stream != stream {
-            return;
-        }
-        let progress = self
-            .view
-            .progress
-            .get(&self.config.source)
-            .cloned()
-            .unwrap_or_default();
-        if opened.position != progress.position || opened.hash != progress.hash {
-            return self.halt(
-                "NoProgress",
-                format!(
-                    "the source opened at {}, asked was {}",
-                    opened.position, progress.position
-                ),
-                Retry::Backoff,
-                effects,
-            );
-        }
-        if let Some(current) = opened.lineage.current() {
-            self.source_incarnation_known = self.source_incarnation_known.max(current.incarnation);
-        }
-        self.status.source_head = Some((opened.head, now_micros));
-        self.status.peer_spec_hash.clone_from(&opened.spec_hash);
-        self.status.peer_filter_hash.clone_from(&opened.filter_hash);
-        let stream = Box::new(Stream {
-            id: stream,
-            edge: EdgeContext {
-                source: self.config.source.clone(),
-                lineage: opened.lineage,
-                behind: self.config.behind.clone(),
-            },
-            queue: VecDeque::new(),
-            queued_cost: 0,
-            applying: None,
-            declared_version: (*self.view.version_vector).clone(),
-            declared_covered: (*self.view.covered_vector).clone(),
-        });
-        if opened.voided.is_empty() {
-            self.phase = Phase::Streaming(stream);
-            self.show_running();
-        } else {
-            effects.push(TargetEffect::FindVoided(opened.voided));
-            self.phase = Phase::Checking(stream);
-        }
-    }
-
-    fn voided(&mut self, held: Option<EventId>, effects: &mut Vec<TargetEffect>) {
-        let Phase::Checking(stream) = std::mem::replace(&mut self.phase, Phase::Halted) else {
-            return;
-        };
-        match held {
-            None => {
-                self.phase = Phase::Streaming(stream);
-                self.show_running();
-            }
-            Some(id) => self.halt(
-                "IdentityReused",
-                format!(
-                    "event {id} is stored here, but {} took it back after a loss; what depends on it needs a person",
-                    self.config.source
-                ),
-                Retry::Hour,
-                effects,
-            ),
-        }
-    }
-
-    fn refused(&mut self, refused: &Refused, effects: &mut Vec<TargetEffect>) {
-        let Phase::Opening { stream } = self.phase else {
-            return;
-        };
-        if refused.stream != stream && refused.stream != 0 {
-            return;
-        }
-        let message = refused.message.clone();
-        let (state, reason, retry) = match refused.kind {
-            RefusalKind::PositionMismatch => return self.go_back(refused, effects),
-            RefusalKind::SourceBehind => {
-                // The connection stays open: the source asks for proof on it.
-                self.set_state(EdgeState::SourceReset, "SourceReset", &message);
-                return;
-            }
-            RefusalKind::Incompatible => (
-                EdgeState::Incompatible,
-                "VersionIncompatible",
-                Retry::Backoff,
-            ),
-            RefusalKind::ApplicationMismatch => (
-                EdgeState::Incompatible,
-                "ApplicationMismatch",
-                Retry::Backoff,
-            ),
-            RefusalKind::Paused => (EdgeState::Paused, "PausedAtSource", Retry::Backoff),
-            RefusalKind::NotReady => (EdgeState::Connecting, "NotReady", Retry::Backoff),
-            RefusalKind::Cut => (EdgeState::Unreachable, "PeerUnreachable", Retry::Backoff),
-            RefusalKind::Rejected => (EdgeState::Rejected, "Rejected", Retry::Hour),
-            RefusalKind::WrongLocation => {
-                (EdgeState::Rejected, "DuplicateLocation", Retry::Backoff)
-            }
-            RefusalKind::EdgeNotAllowed => (EdgeState::Rejected, "EdgeNotAllowed", Retry::Backoff),
-        };
-        self.set_state(state, reason, &message);
-        self.phase = Phase::Halted;
-        effects.push(TargetEffect::Close(message, retry));
-    }
-
-    /// The source does not share the position: go back to what both tellings of its history have in common.
-    fn go_back(&mut self, refused: &Refused, effects: &mut Vec<TargetEffect>) {
-        let held = self
-            .view
-            .progress
-            .get(&self.config.source)
-            .cloned()
-            .unwrap_or_default();
-        let common = held.lineage.common_with(&refused.lineage);
-        let agreed = refused.position < held.position && refused.position <= common;
-        let progress = if agreed {
-            Progress {
-                position: refused.position,
-                hash: refused.hash,
-                lineage: refused.lineage.clone(),
-            }
-        } else {
-            Progress {
-                position: 0,
-                hash: tidelog_model::ChainHash::ZERO,
-                lineage: refused.lineage.clone(),
-            }
-        };
-        let message = format!(
-            "{}; going back from {} to {}",
-            refused.message, held.position, progress.position
-        );
-        self.set_state(EdgeState::SourceReset, "SourceReset", &message);
-        self.phase = Phase::GoingBack;
-        effects.push(TargetEffect::GoBack(progress));
-    }
-
-    fn went_back(&mut self, outcome: FrameOutcome, effects: &mut Vec<TargetEffect>) {
-        if !matches!(self.phase, Phase::GoingBack) {
-            return;
-        }
-        self.phase = Phase::Halted;
-        let retry = if matches!(outcome, FrameOutcome::Applied { .. }) {
-            Retry::Now
-        } else {
-            Retry::Backoff
-        };
-        effects.push(TargetEffect::Close(
-            "reopening at an earlier position".to_owned(),
-            retry,
-        ));
-    }
-
     fn frame(&mut self, frame: Frame, now_micros: i64, effects: &mut Vec<TargetEffect>) {
-        let Phase::Streaming(stream) = &mut self.phase else {
+        // The source sends as soon as it has agreed: what comes while the voided ids are looked up waits in the queue.
+        let (Phase::Streaming(stream) | Phase::Checking(stream)) = &mut self.phase else {
             return;
         };
         if frame.stream != stream.id {
@@ -500,7 +210,10 @@ impl Target {
         let Some(frame) = stream.queue.pop_front() else {
             return;
         };
-        stream.applying = Some(frame.cost());
+        stream.applying = Some(Applying {
+            cost: frame.cost(),
+            to: frame.to,
+        });
         effects.push(TargetEffect::Apply(Box::new(FrameWork {
             frame,
             edge: stream.edge.clone(),
@@ -511,7 +224,7 @@ impl Target {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
-        let Some(cost) = stream.applying.take() else {
+        let Some(Applying { cost, to }) = stream.applying.take() else {
             return;
         };
         stream.queued_cost = stream.queued_cost.saturating_sub(cost);
@@ -519,10 +232,10 @@ impl Target {
             FrameOutcome::Applied { stored, redundant } => {
                 self.status.stored_total += stored as u64;
                 self.status.redundant_total += redundant as u64;
-                self.declare(cost, effects);
+                self.declare(cost, to, effects);
                 self.show_running();
             }
-            FrameOutcome::Dropped => self.declare(cost, effects),
+            FrameOutcome::Dropped => self.declare(cost, 0, effects),
             FrameOutcome::Discontinuous => {
                 let message = "a frame does not continue the progress; reopening".to_owned();
                 self.halt("", message, Retry::Now, effects);
@@ -530,12 +243,12 @@ impl Target {
             }
             FrameOutcome::Stalled(fault) => {
                 let reason = match &fault {
-                    crate::FrameFault::IdentityReused { .. } => "IdentityReused",
-                    crate::FrameFault::Limit { .. } => "EventTooLarge",
-                    crate::FrameFault::VectorFull { .. } => "VectorFull",
-                    crate::FrameFault::NotCovered { .. } | crate::FrameFault::Malformed { .. } => {
-                        "Rejected"
-                    }
+                    FrameFault::IdentityReused { .. } => "IdentityReused",
+                    FrameFault::Limit { .. } => "EventTooLarge",
+                    FrameFault::VectorFull { .. } => "VectorFull",
+                    FrameFault::NotCovered { .. }
+                    | FrameFault::OutOfOrder { .. }
+                    | FrameFault::Malformed { .. } => "Rejected",
                 };
                 self.halt(reason, fault.to_string(), Retry::Backoff, effects);
             }
@@ -551,9 +264,9 @@ impl Target {
         }
     }
 
-    /// Gives credit back and declares the vectors anew where they moved.
-    fn declare(&mut self, bytes: u64, effects: &mut Vec<TargetEffect>) {
-        let progress = self.progress();
+    /// Gives credit back and declares the vectors anew where they moved. `applied` is where the progress is at least.
+    fn declare(&mut self, bytes: u64, applied: u64, effects: &mut Vec<TargetEffect>) {
+        let progress = self.progress().max(applied);
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
@@ -585,15 +298,22 @@ impl Target {
     fn moved(&mut self, view: Arc<LogView>, effects: &mut Vec<TargetEffect>) {
         let raised = view.lineage != self.view.lineage;
         self.view = view;
-        if raised && !matches!(self.phase, Phase::Disconnected) {
-            self.phase = Phase::Halted;
-            effects.push(TargetEffect::Close(
-                "this location raised its incarnation".into(),
-                Retry::Now,
-            ));
+        let shown = self.shown();
+        self.went_back.take_if(|back| back.from != shown);
+        if raised {
+            self.went_back = None;
+            if !matches!(self.phase, Phase::Disconnected | Phase::Halted) {
+                self.phase = Phase::Halted;
+                let reason = "this location raised its incarnation".to_owned();
+                effects.push(TargetEffect::Close(reason, Retry::Now));
+            }
             return;
         }
-        self.declare(0, effects);
+        // While a frame is with the writer its answer is about to declare the same.
+        let running = matches!(&self.phase, Phase::Streaming(stream) if stream.applying.is_none());
+        if running {
+            self.declare(0, 0, effects);
+        }
     }
 
     fn disconnected(&mut self, reason: &str) {

@@ -102,6 +102,14 @@ pub fn decide_start(
     if instance.started.is_some() && witness.instance.as_ref() == Some(instance) {
         return StartDecision::Continue(Proof::SameInstance);
     }
+    if witness.incarnation < current.incarnation {
+        return raise(
+            state,
+            known,
+            now_micros,
+            "the witness is older than the database: it has not seen what this incarnation acknowledged",
+        );
+    }
     if witness.clean_stop
         == Some(ProvenHead {
             sequence: state.head,
