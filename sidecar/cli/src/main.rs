@@ -1,0 +1,7 @@
+//! The `tidelog` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tidelog_cli::main()
+}
