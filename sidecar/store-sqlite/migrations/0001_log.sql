@@ -21,9 +21,10 @@ CREATE TABLE head (
     clock_micros   INTEGER NOT NULL,
     clock_logical  INTEGER NOT NULL,
     stored_at      INTEGER NOT NULL,
-    guard_held     INTEGER NOT NULL CONSTRAINT fenced CHECK (guard_held = 1)
+    guard_held     INTEGER NOT NULL CONSTRAINT fenced CHECK (guard_held = 1),
+    settled        INTEGER NOT NULL      -- counted up to overwrite what a failed commit may have left in the log file
 ) STRICT;
-INSERT INTO head VALUES (1, 0, NULL, 0, zeroblob(32), x'', x'', 0, 0, 0, 1);
+INSERT INTO head VALUES (1, 0, NULL, 0, zeroblob(32), x'', x'', 0, 0, 0, 1, 0);
 
 CREATE TABLE lease (
     one        INTEGER PRIMARY KEY CHECK (one = 1),

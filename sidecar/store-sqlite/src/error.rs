@@ -17,6 +17,8 @@ mod code {
     pub const CANNOT_OPEN: i32 = 14;
     pub const PROTOCOL: i32 = 15;
     pub const NOT_A_DATABASE: i32 = 26;
+    /// Extended: a write to a file failed.
+    pub const IO_WRITE: i32 = 0x030a;
     /// Extended: the shared-memory file could not be made longer, which is what a full disk looks like from there.
     pub const IO_SHM_SIZE: i32 = 0x130a;
 }
@@ -52,11 +54,12 @@ pub fn is_no_transaction(error: &sqlx::Error) -> bool {
 }
 
 /// True when the failure of `COMMIT` itself leaves open what a crash would make of it: the log file may hold the whole transaction
-/// although it was not made visible.
+/// although it was not made visible. That is so after a failed flush, and when the index over the log file could not be extended, which comes after
+/// the flush. A write that failed is not such a case: the frame that makes the transaction whole is written last.
 pub fn leaves_commit_open(error: &sqlx::Error) -> bool {
-    match primary_code(error) {
-        Some(code::IO) => true,
-        Some(_) => false,
+    match extended_code(error) {
+        Some(code::IO_WRITE) => false,
+        Some(code) => code & 0xff == code::IO,
         None => true,
     }
 }

@@ -21,7 +21,7 @@ impl Shared {
     /// Reads, decides and writes in one transaction.
     pub async fn take_lease(&self, lease: &Lease) -> Result<LeaseOutcome, StoreError> {
         let failed = |e| store_error(e, "taking the lease");
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await?;
         let connection = writer.connection().await?;
         let mut transaction = connection
             .begin_with("BEGIN IMMEDIATE")
@@ -37,9 +37,6 @@ impl Shared {
         store(&mut transaction, lease).await.map_err(failed)?;
         let state = state::load(&mut transaction, &self.origins).await?;
         transaction.commit().await.map_err(failed)?;
-        // Whatever an earlier commit has left behind is overwritten by now.
-        self.doubtful
-            .store(false, std::sync::atomic::Ordering::Release);
         Ok(LeaseOutcome::Acquired(Box::new(state)))
     }
 

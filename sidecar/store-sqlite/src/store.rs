@@ -99,7 +99,7 @@ impl LogStore for SqliteStore {
     async fn state(&self) -> Result<LogState, StoreError> {
         if self.shared.doubtful.load(Ordering::Acquire) {
             // Whoever asks now wants to know what became of a commit: the answer must stay true after a crash.
-            self.detached(|shared| async move { shared.settle().await })
+            self.detached(|shared| async move { shared.writer().await.map(drop) })
                 .await?;
         }
         self.shared.read_state().await

@@ -1,9 +1,9 @@
 //! What changes the database.
 //!
-//! **Outcomes.** A statement that fails is rolled back, and the failure is definite. So is a `COMMIT` that fails for want of room or because of a
-//! lock. A `COMMIT` that fails with an I/O error is not: the transaction is not visible, but the log file may hold all of it, and a crash
-//! before it is overwritten would bring it back. Therefore the writer at once overwrites it with a transaction that changes nothing;
-//! only when that fails as well the answer is `Unknown`, and the state is not told before it has succeeded.
+//! **Outcomes.** A statement that fails is rolled back, and the failure is definite. So is a `COMMIT` that could not write for want of room.
+//! A `COMMIT` that could not flush is not: the transaction is not visible, but the log file may hold all of it, and a crash
+//! before it is overwritten would bring it back. Therefore the writer at once overwrites it with another transaction; only when that fails
+//! as well the answer is `Unknown`, and then neither is the state told nor anything written before it has succeeded.
 
 use std::sync::atomic::Ordering;
 
@@ -13,6 +13,7 @@ use tidelog_model::{ChainHash, Origin, StoredEvent};
 use tidelog_store::{
     CommitError, Consumer, EdgeKey, Guard, Raise, Rewrite, StoreError, VoidedId, WriteBatch,
 };
+use tokio::sync::MutexGuard;
 
 use crate::codec;
 use crate::error::{
@@ -290,13 +291,32 @@ impl Shared {
         Prepared { script, origins }
     }
 
+    /// The writer, with nothing doubtful behind it.
+    pub async fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        let mut writer = self.writer.lock().await;
+        if self.doubtful.load(Ordering::Acquire) {
+            self.settle(&mut writer).await?;
+        }
+        Ok(writer)
+    }
+
+    /// Makes what was not committed gone for good. The count must change: SQLite does not write a page that stays the same.
+    async fn settle(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let connection = writer.connection().await?;
+        sqlx::raw_sql("UPDATE head SET settled = settled + 1")
+            .execute(connection)
+            .await
+            .map_err(|e| store_error(e, "finding out what became of a commit"))?;
+        self.doubtful.store(false, Ordering::Release);
+        Ok(())
+    }
+
     /// Runs a transaction and says what became of it.
     pub async fn write(&self, prepared: Prepared) -> Result<(), CommitError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await?;
         let outcome = prepared.script.run(writer.connection().await?).await;
         let Err(Failure { error, at_last }) = outcome else {
             self.origins.mark_stored(&prepared.origins);
-            self.doubtful.store(false, Ordering::Release);
             return Ok(());
         };
         writer.roll_back().await;
@@ -308,30 +328,11 @@ impl Shared {
         }
         if at_last && leaves_commit_open(&error) {
             self.doubtful.store(true, Ordering::Release);
-            if let Err(second) = self.settle_with(&mut writer).await {
+            if let Err(second) = self.settle(&mut writer).await {
                 return Err(CommitError::Unknown(format!("{error}; then {second}")));
             }
         }
         Err(store_error(error, "writing a batch").into())
-    }
-
-    /// Makes what was not committed gone for good.
-    pub async fn settle(&self) -> Result<(), StoreError> {
-        let mut writer = self.writer.lock().await;
-        if self.doubtful.load(Ordering::Acquire) {
-            self.settle_with(&mut writer).await?;
-        }
-        Ok(())
-    }
-
-    async fn settle_with(&self, writer: &mut Writer) -> Result<(), StoreError> {
-        let connection = writer.connection().await?;
-        sqlx::raw_sql("UPDATE head SET hash = hash")
-            .execute(connection)
-            .await
-            .map_err(|e| store_error(e, "finding out what became of a commit"))?;
-        self.doubtful.store(false, Ordering::Release);
-        Ok(())
     }
 
     /// One statement in a transaction of its own.
@@ -340,7 +341,7 @@ impl Shared {
         query: sqlx::query::Query<'_, Sqlite, SqliteArguments>,
         place: &str,
     ) -> Result<SqliteQueryResult, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await?;
         query
             .execute(writer.connection().await?)
             .await
@@ -387,3 +388,6 @@ fn guard_values(guard: &Guard) -> [Value; 3] {
         Value::Int(same_bits(guard.nonce)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

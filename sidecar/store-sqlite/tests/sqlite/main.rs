@@ -1,6 +1,7 @@
 //! The contract, random traces beside the memory store, and what only a database in files can do.
 
 mod files;
+mod room;
 
 use std::path::PathBuf;
 use std::sync::Arc;
