@@ -1,0 +1,275 @@
+//! What comes back after a raise, and what a location then may count as covered.
+//!
+//! Lost own events return from peers by ordinary replication. Two things remain: entries of the own closed incarnations that only peers cover
+//! (what filters kept back on the way, or what nobody has) are taken over once every peer was heard and every source was caught up with; and
+//! a location with a filtered outgoing edge says that it may lack events for good, with the ids, because replication in the order of a
+//! filtered log cannot bring everything back.
+//!
+//! Best effort, on purpose: a peer that is heard late is not waited for twice, and an event that is still on its way between two peers when
+//! both were heard may be counted as covered before it is here. Order and uniqueness do not depend on any of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tidelog_core::{FrameOutcome, LogView, Work};
+use tidelog_engine::LogHandle;
+use tidelog_model::{Incarnation, LocationName, Origin, VectorTime};
+use tokio::sync::{Notify, watch};
+
+use crate::context::Shared;
+use crate::status::{Direction, EdgeId};
+
+/// Ids of one origin, first and last inclusive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdRange {
+    /// The origin.
+    pub origin: Origin,
+    /// First sequence.
+    pub first: u64,
+    /// Last sequence.
+    pub last: u64,
+}
+
+impl fmt::Display for IdRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}..={}", self.origin, self.first, self.last)
+    }
+}
+
+/// How far recovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecoveryState {
+    /// There is no closed incarnation: nothing was ever lost.
+    #[default]
+    NotNeeded,
+    /// Peers are still to be heard, or to be caught up with.
+    Running,
+    /// What peers had is here.
+    Recovered,
+    /// Something may be lacking for good.
+    Incomplete,
+}
+
+/// What is known about recovery.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RecoveryStatus {
+    /// How far it is.
+    pub state: RecoveryState,
+    /// One CamelCase word when it is not done: `PeersNotHeard`, `CatchingUp`, `FilteredEdges`.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// Own ids of closed incarnations that peers have and this location lacked when it heard of them.
+    pub lacking: Vec<IdRange>,
+    /// Peers that were not heard, or not caught up with, since the writer began.
+    pub waiting_for: Vec<LocationName>,
+}
+
+/// What was heard of peers since the writer began.
+#[derive(Default)]
+struct Heard {
+    /// Peers whose vectors were heard, by edge.
+    edges: BTreeSet<EdgeId>,
+    caught_up: BTreeSet<EdgeId>,
+    /// Entries of the own closed incarnations: what peers cover.
+    covered: VectorTime,
+    lacking: BTreeMap<Origin, (u64, u64)>,
+    taken_over: bool,
+}
+
+/// Collects what peers say and carries recovery on.
+pub(crate) struct Recovery {
+    heard: Mutex<Heard>,
+    moved: Notify,
+    status: watch::Sender<RecoveryStatus>,
+}
+
+/// The edges of the settings, as far as recovery cares.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Neighbours {
+    pub(crate) edges: BTreeSet<EdgeId>,
+    pub(crate) filtered_outgoing: bool,
+}
+
+impl Recovery {
+    pub(crate) fn new() -> Self {
+        Self {
+            heard: Mutex::default(),
+            moved: Notify::new(),
+            status: watch::channel(RecoveryStatus::default()).0,
+        }
+    }
+
+    pub(crate) fn status(&self) -> watch::Receiver<RecoveryStatus> {
+        self.status.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A peer has said what it stores (`None`: it did not say) and covers.
+    pub(crate) fn heard(
+        &self,
+        cx: &Shared,
+        edge: &EdgeId,
+        stored: Option<&VectorTime>,
+        covered: &VectorTime,
+    ) {
+        let view = cx.log.reader().view();
+        if view.lineage.entries().len() < 2 {
+            return;
+        }
+        let mine = |vector: &VectorTime| closed_entries(vector, &view);
+        let (stored, covered) = (mine(stored.unwrap_or(covered)), mine(covered));
+        let mut heard = self.lock();
+        let mut news = heard.edges.insert(edge.clone());
+        if !heard.covered.covers(&covered) {
+            heard.covered.merge(&covered);
+            heard.taken_over = false;
+            news = true;
+        }
+        for (origin, last) in stored.iter() {
+            let held = view.version_vector.get(origin);
+            if last > held {
+                let first = held + 1;
+                let range = heard.lacking.entry(origin.clone()).or_insert((first, last));
+                let wider = (range.0.min(first), range.1.max(last));
+                news |= *range != wider;
+                *range = wider;
+            }
+        }
+        drop(heard);
+        if news {
+            self.moved.notify_one();
+        }
+    }
+
+    /// A source was caught up with.
+    pub(crate) fn caught_up(&self, edge: &EdgeId) {
+        let mut heard = self.lock();
+        if !heard.caught_up.contains(edge) {
+            heard.caught_up.insert(edge.clone());
+            drop(heard);
+            self.moved.notify_one();
+        }
+    }
+
+    /// Carries recovery on until the log ends.
+    pub(crate) async fn run(&self, log: LogHandle, mut neighbours: watch::Receiver<Neighbours>) {
+        let mut epoch = log.epoch();
+        loop {
+            let around = neighbours.borrow_and_update().clone();
+            if log.serving() {
+                self.step(&log, &around).await;
+            }
+            tokio::select! {
+                () = self.moved.notified() => {},
+                changed = neighbours.changed() => if changed.is_err() { return },
+                changed = epoch.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // What was heard before belongs to another life of this log.
+                    *self.lock() = Heard::default();
+                }
+            }
+        }
+    }
+
+    async fn step(&self, log: &LogHandle, around: &Neighbours) {
+        let view = log.reader().view();
+        let (waiting_for, take_over) = {
+            let heard = self.lock();
+            let waiting_for: Vec<LocationName> = around
+                .edges
+                .iter()
+                .filter(|edge| match edge.0 {
+                    Direction::Incoming => !heard.caught_up.contains(*edge),
+                    Direction::Outgoing => !heard.edges.contains(*edge),
+                })
+                .map(|(_, peer)| peer.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            let more = !view.covered_vector.covers(&heard.covered);
+            let ready = waiting_for.is_empty() && more && !heard.taken_over;
+            (waiting_for, ready.then(|| heard.covered.clone()))
+        };
+        if let Some(vector) = take_over {
+            tracing::info!(location = %view.location, entries = %vector, "taking over what peers cover of closed incarnations");
+            let outcome = log.work(Work::TakeOver(vector)).await;
+            if matches!(outcome, FrameOutcome::Applied { .. }) {
+                self.lock().taken_over = true;
+            }
+        }
+        let status = self.judge(&view, around, waiting_for);
+        if status.state == RecoveryState::Recovered
+            && self.status.borrow().state != RecoveryState::Recovered
+        {
+            log.recovered().await;
+        }
+        self.status.send_if_modified(|held| {
+            let changed = *held != status;
+            *held = status;
+            changed
+        });
+    }
+
+    fn judge(
+        &self,
+        view: &LogView,
+        around: &Neighbours,
+        waiting_for: Vec<LocationName>,
+    ) -> RecoveryStatus {
+        if view.lineage.entries().len() < 2 {
+            return RecoveryStatus::default();
+        }
+        let heard = self.lock();
+        let lacking: Vec<IdRange> = heard
+            .lacking
+            .iter()
+            .map(|(origin, (first, last))| IdRange {
+                origin: origin.clone(),
+                first: *first,
+                last: *last,
+            })
+            .collect();
+        let names = |names: &[LocationName]| {
+            let names: Vec<&str> = names.iter().map(LocationName::as_str).collect();
+            names.join(", ")
+        };
+        let (state, reason, message) = if !lacking.is_empty() && around.filtered_outgoing {
+            let ranges: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "peers hold {} that were lost here; an outgoing edge is filtered, so what it kept back, and the order of what comes back, cannot be restored",
+                ranges.join(", ")
+            );
+            (RecoveryState::Incomplete, "FilteredEdges", message)
+        } else if !waiting_for.is_empty() {
+            let reason = if lacking.is_empty() {
+                "PeersNotHeard"
+            } else {
+                "CatchingUp"
+            };
+            let message = format!("waiting for {}", names(&waiting_for));
+            (RecoveryState::Running, reason, message)
+        } else {
+            (RecoveryState::Recovered, "", String::new())
+        };
+        RecoveryStatus {
+            state,
+            reason,
+            message,
+            lacking,
+            waiting_for,
+        }
+    }
+}
+
+/// The entries of this location's incarnations before the one in force.
+fn closed_entries(vector: &VectorTime, view: &LogView) -> VectorTime {
+    let current: Incarnation = view.current().incarnation;
+    vector.filtered(|origin| origin.location == view.location && origin.incarnation < current)
+}

@@ -1,0 +1,427 @@
+//! Drives the target machine of one incoming edge over one connection at a time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tidelog_core::{
+    EdgeState, FrameEvent, FrameOutcome, Heartbeat, RefusalKind, Retry, Target, TargetConfig,
+    TargetEffect, TargetInput, Work,
+};
+use tidelog_engine::{LogHandle, PageError, Selection};
+use tidelog_model::{EventId, Incarnation, LocationName, Position, Selector, canonical};
+use tidelog_store::{StoreError, VoidedId};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::connection::Connection;
+use crate::context::{Control, EdgeSpec, End, Pause, Shared, Signal, Signals};
+use crate::options::IncomingEdge;
+use crate::outbox::Outbox;
+use crate::source::ready;
+use crate::status::{Direction, EdgeId, Known};
+use crate::wire::Said;
+
+type Pending<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
+
+/// Streams that may follow each other at once on one connection; beyond it pauses grow, so that two sides which cannot agree do not spin.
+const RESTARTS_MAX: u32 = 3;
+/// Ids looked up at a time.
+const FIND_MAX: usize = 500;
+
+/// The target of one edge and what is known about it.
+pub(crate) struct TargetDriver {
+    id: EdgeId,
+    machine: Target,
+    pub(crate) known: Known,
+    revision: u64,
+    behind_heard: Option<i64>,
+}
+
+/// What is being done in the writer.
+enum Done {
+    Applied(FrameOutcome),
+    WentBack(FrameOutcome),
+}
+
+/// What was looked up.
+enum Found {
+    Voided(Result<Option<EventId>, StoreError>),
+    Proof(Said),
+}
+
+/// What belongs to one connection.
+struct Run {
+    outbox: Outbox,
+    working: Pending<Done>,
+    lookup: Pending<Found>,
+    stream: u64,
+    restarts: u32,
+    heard: Instant,
+    end: Option<(String, Retry)>,
+}
+
+impl TargetDriver {
+    pub(crate) fn new(cx: &Shared, peer: LocationName, control: &Control) -> Option<Self> {
+        let EdgeSpec::Incoming(edge) = control.spec.as_ref() else {
+            return None;
+        };
+        Some(Self {
+            id: (Direction::Incoming, peer),
+            machine: Target::new(config(cx, edge, control), cx.log.reader().view()),
+            known: Known::new(cx.now()),
+            revision: control.revision,
+            behind_heard: None,
+        })
+    }
+
+    pub(crate) fn configure(&mut self, cx: &Shared, control: &Control) {
+        if let EdgeSpec::Incoming(edge) = control.spec.as_ref() {
+            self.machine.reconfigure(config(cx, edge, control));
+            self.revision = control.revision;
+        }
+    }
+
+    /// Sets the state from outside of a stream.
+    pub(crate) fn show(&mut self, cx: &Shared, state: EdgeState, reason: &str, message: &str) {
+        self.machine.set_state(state, reason, message);
+        self.publish(cx);
+    }
+
+    pub(crate) fn publish(&mut self, cx: &Shared) {
+        let now = cx.now();
+        let status = self.machine.status();
+        let known = &mut self.known;
+        // An attempt to open again does not hide why the stream before had to end; its result does.
+        if !(status.state == EdgeState::Connecting && known.keeps_its_word()) {
+            known.set(status.state, &status.reason, &status.message, now);
+        }
+        known.source_head = status.source_head;
+        known.behind = status.behind_micros.zip(self.behind_heard);
+        known.stored_total = status.stored_total;
+        known.redundant_total = status.redundant_total;
+        known.filtered_total = status.filtered_total;
+        known.peer_spec_hash.clone_from(&status.peer_spec_hash);
+        known.peer_filter_hash.clone_from(&status.peer_filter_hash);
+        known.progress = self.machine.progress();
+        let lag = known.lag(now, cx.heard_bound_micros());
+        known.stale = lag.events.is_none();
+        if status.state == EdgeState::Streaming && lag.events == Some(0) {
+            cx.recovery.caught_up(&self.id);
+        }
+        cx.board.publish(&self.id, &self.known);
+    }
+
+    /// Runs streams on a connection until it ends.
+    pub(crate) async fn run(
+        &mut self,
+        cx: &Shared,
+        signals: &mut Signals,
+        mut conn: Connection,
+    ) -> End {
+        let mut run = Run {
+            outbox: Outbox::default(),
+            working: None,
+            lookup: None,
+            stream: 0,
+            restarts: 0,
+            heard: Instant::now(),
+            end: None,
+        };
+        let mut views = cx.log.reader().watch();
+        // An accepted connection begins with the source's offer, which was read to find this edge.
+        conn.first = None;
+        self.open(cx, &mut run);
+        let mut beat = interval(cx.tuning.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = loop {
+            self.publish(cx);
+            if let Some((why, retry)) = run.end.take() {
+                if retry == Retry::Now && run.restarts < RESTARTS_MAX && cx.log.serving() {
+                    run.restarts += 1;
+                    settle(cx, &mut run).await;
+                    self.open(cx, &mut run);
+                    continue;
+                }
+                break End::new(why, self.pause(retry));
+            }
+            tokio::select! {
+                permit = conn.sending.reserve(), if !run.outbox.is_empty() => match permit {
+                    Ok(permit) => if let Some(said) = run.outbox.pop() {
+                        permit.send(said.to_wire());
+                    },
+                    Err(_) => break End::new("the connection to the source is gone", Pause::Backoff),
+                },
+                received = conn.received.message() => match received {
+                    Ok(Some(message)) => match Said::from_wire(message) {
+                        Ok(said) => {
+                            run.heard = Instant::now();
+                            self.known.heard_micros = Some(cx.now());
+                            self.said(cx, &mut run, said);
+                        }
+                        Err(error) => {
+                            let why = format!("the source sent a malformed message: {error}");
+                            self.machine.set_state(EdgeState::Stalled, "Rejected", &why);
+                            break End::new(why, Pause::Backoff);
+                        }
+                    },
+                    Ok(None) => break End::new("the source ended the stream", Pause::Backoff),
+                    Err(status) => break End::new(format!("the connection to the source broke: {}", status.message()), Pause::Backoff),
+                },
+                done = ready(&mut run.working) => {
+                    run.working = None;
+                    // The outcome speaks of a commit that the view shows already.
+                    self.feed(cx, &mut run, TargetInput::View(cx.log.reader().view()));
+                    if run.end.is_none() {
+                        self.feed(cx, &mut run, match done {
+                            Done::Applied(outcome) => TargetInput::Applied(outcome),
+                            Done::WentBack(outcome) => TargetInput::WentBack(outcome),
+                        });
+                    }
+                },
+                found = ready(&mut run.lookup) => {
+                    run.lookup = None;
+                    match found {
+                        Found::Voided(Ok(held)) => self.feed(cx, &mut run, TargetInput::Voided(held)),
+                        Found::Voided(Err(error)) => break End::new(error.to_string(), Pause::Backoff),
+                        Found::Proof(said) => run.outbox.push(said),
+                    }
+                },
+                // Declared as often as the source takes it, not as often as the log moves.
+                view = views.changed(), if run.outbox.is_empty() => match view {
+                    Ok(view) => self.feed(cx, &mut run, TargetInput::View(view)),
+                    Err(closed) => break End::new(closed.to_string(), Pause::Backoff),
+                },
+                _ = beat.tick() => {
+                    if run.heard.elapsed() > cx.tuning.silence_max() {
+                        break End::new("the source is silent", Pause::Backoff);
+                    }
+                    let beat = self.heartbeat(cx, &run);
+                    run.outbox.push(Said::Heartbeat(beat));
+                },
+                signal = signals.next() => {
+                    if let Some(end) = self.signal(signals, signal) {
+                        break end;
+                    }
+                },
+            }
+        };
+        settle(cx, &mut run).await;
+        self.machine
+            .handle(TargetInput::Disconnected(end.why.clone()), cx.now());
+        self.publish(cx);
+        end
+    }
+
+    /// Opens a stream under an id that was never used; whatever still comes of another one is ignored.
+    fn open(&mut self, cx: &Shared, run: &mut Run) {
+        run.stream = cx.stream_id();
+        run.end = None;
+        run.lookup = None;
+        self.machine
+            .handle(TargetInput::View(cx.log.reader().view()), cx.now());
+        self.feed(cx, run, TargetInput::Connected(run.stream));
+    }
+
+    fn pause(&self, retry: Retry) -> Pause {
+        match retry {
+            Retry::Now | Retry::Backoff => match self.machine.status().reason.as_str() {
+                "PausedAtSource" | "NotReady" => Pause::Short,
+                _ => Pause::Backoff,
+            },
+            Retry::Hour => Pause::Hour,
+        }
+    }
+
+    fn signal(&mut self, signals: &mut Signals, signal: Signal) -> Option<End> {
+        match signal {
+            Signal::Control => {
+                let control = signals.control.borrow_and_update();
+                let stays = control.revision == self.revision
+                    && !control.cut
+                    && !control.paused_by_command
+                    && !control.spec.paused();
+                (!stays).then(|| End::new("the settings of the edge changed", Pause::None))
+            }
+            Signal::Epoch => Some(End::new("the writer of the target changed", Pause::None)),
+            Signal::Stop => Some(End::new("the target is stopping", Pause::None)),
+            Signal::Accepted(next) => {
+                let mut end = End::new("the source dialled again", Pause::None);
+                end.next = Some(next);
+                Some(end)
+            }
+        }
+    }
+
+    fn said(&mut self, cx: &Shared, run: &mut Run, said: Said) {
+        match said {
+            Said::Opened(opened) => {
+                if opened.stream == run.stream {
+                    self.known.streams_total += 1;
+                    tracing::info!(log = %cx.log_name, source = %self.id.1, target = %cx.location, position = opened.position, "stream opened");
+                }
+                self.feed(cx, run, TargetInput::Opened(opened));
+            }
+            Said::Refused(refused) => {
+                tracing::info!(log = %cx.log_name, source = %self.id.1, target = %cx.location, kind = ?refused.kind, message = %refused.message, "stream refused");
+                if refused.kind == RefusalKind::Cut {
+                    run.end = Some((refused.message.clone(), Retry::Backoff));
+                }
+                self.feed(cx, run, TargetInput::Refused(refused));
+            }
+            Said::Frame(frame) => {
+                if frame.stream == run.stream {
+                    cx.recovery.heard(cx, &self.id, None, &frame.covered);
+                }
+                self.feed(cx, run, TargetInput::Frame(frame));
+            }
+            Said::Heartbeat(heartbeat) => {
+                if heartbeat.stream == run.stream {
+                    self.behind_heard = Some(cx.now());
+                }
+                self.feed(cx, run, TargetInput::Heartbeat(heartbeat));
+            }
+            Said::Wanted(stream, id) if stream == run.stream && id.origin.location == self.id.1 => {
+                if run.lookup.is_none() {
+                    run.lookup = Some(Box::pin(prove(cx.log.clone(), stream, id)));
+                }
+            }
+            // Everything else is not a source's to say, or belongs to another stream.
+            _ => {}
+        }
+    }
+
+    fn heartbeat(&self, cx: &Shared, run: &Run) -> Heartbeat {
+        let status = self.machine.status();
+        Heartbeat {
+            stream: run.stream,
+            head: cx.log.reader().view().head,
+            time_micros: cx.now(),
+            next_stored_at_micros: None,
+            stalled: (!status.reason.is_empty())
+                .then(|| (status.reason.clone(), status.message.clone())),
+            sent: 0,
+        }
+    }
+
+    fn feed(&mut self, cx: &Shared, run: &mut Run, input: TargetInput) {
+        for effect in self.machine.handle(input, cx.now()) {
+            self.carry_out(cx, run, effect);
+        }
+    }
+
+    fn carry_out(&mut self, cx: &Shared, run: &mut Run, effect: TargetEffect) {
+        let log = cx.log.clone();
+        match effect {
+            TargetEffect::Open(open) => run.outbox.push(Said::Open(open)),
+            TargetEffect::Apply(work) => {
+                let work = Work::Frame(work);
+                run.working = Some(Box::pin(async move { Done::Applied(log.work(work).await) }));
+            }
+            TargetEffect::GoBack(progress) => {
+                tracing::warn!(log = %cx.log_name, source = %self.id.1, target = %cx.location, position = progress.position, "going back");
+                let work = Work::GoBack(self.id.1.clone(), progress);
+                run.working = Some(Box::pin(
+                    async move { Done::WentBack(log.work(work).await) },
+                ));
+            }
+            TargetEffect::FindVoided(voided) => {
+                run.lookup = Some(Box::pin(async move {
+                    Found::Voided(held_of(&log, &voided).await)
+                }));
+            }
+            TargetEffect::Credit(credit) => run.outbox.push(Said::Credit(credit)),
+            TargetEffect::Close(why, retry) => run.end = Some((why, retry)),
+        }
+    }
+}
+
+/// Waits until the writer is done with what it was given, so that the next stream starts at what it left. Its outcome belongs to no stream.
+async fn settle(cx: &Shared, run: &mut Run) {
+    if run.working.is_some() {
+        tokio::select! {
+            _ = ready(&mut run.working) => {},
+            () = cx.stopping.cancelled() => {},
+        }
+        run.working = None;
+    }
+}
+
+/// The first of the voided ids that is held here with its voided content.
+async fn held_of(log: &LogHandle, voided: &[VoidedId]) -> Result<Option<EventId>, StoreError> {
+    for some in voided.chunks(FIND_MAX) {
+        let ids: Vec<EventId> = some.iter().map(|v| v.id.clone()).collect();
+        let rows = log.store().find(&ids).await?;
+        let held = some
+            .iter()
+            .zip(rows)
+            .find(|(v, row)| row.as_ref().is_some_and(|row| row.digest == v.digest));
+        if let Some((voided, _)) = held {
+            return Ok(Some(voided.id.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The event asked for, or the nearest later one of its origin.
+async fn prove(log: LogHandle, stream: u64, wanted: EventId) -> Found {
+    let found = find_from(&log, &wanted).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, %wanted, "cannot look for the event that proves a loss");
+        None
+    });
+    Found::Proof(found.map_or(Said::Absent(stream, wanted), |event| {
+        Said::Shown(stream, event)
+    }))
+}
+
+async fn find_from(log: &LogHandle, wanted: &EventId) -> Result<Option<FrameEvent>, PageError> {
+    let reader = log.reader();
+    if reader.view().version_vector.get(&wanted.origin) < wanted.sequence {
+        return Ok(None);
+    }
+    let row = log.store().find(std::slice::from_ref(wanted)).await?;
+    let mut after = row
+        .into_iter()
+        .flatten()
+        .next()
+        .map_or(0, |row| row.sequence.saturating_sub(1));
+    let mut query = reader.page_query();
+    query.selection = Selection::from(Selector {
+        origins: vec![wanted.origin.location.clone()],
+        ..Selector::default()
+    });
+    loop {
+        let page = reader
+            .page(Position::new(Incarnation(0), after), &query)
+            .await?;
+        // Of one origin the local order is that of its sequences, so the first that is late enough is the nearest.
+        let found = page.events.iter().find(|stored| {
+            let id = &stored.event.id;
+            id.origin == wanted.origin && id.sequence >= wanted.sequence
+        });
+        if let Some(stored) = found {
+            return Ok(Some(FrameEvent {
+                event: stored.event.clone(),
+                digest: stored.digest,
+                bytes: canonical::encode(&stored.event).len(),
+            }));
+        }
+        if page.position.sequence <= after {
+            return Ok(None);
+        }
+        after = page.position.sequence;
+    }
+}
+
+fn config(cx: &Shared, edge: &IncomingEdge, control: &Control) -> TargetConfig {
+    TargetConfig {
+        log: cx.log_name.clone(),
+        source: edge.source.clone(),
+        target: cx.location.clone(),
+        spec_hash: control.common.spec_hash.clone(),
+        application_name: control.common.application_name.clone(),
+        application_version: control.common.application_version.clone(),
+        filter_hash: edge.filter_hash.clone(),
+        behind: Arc::clone(&edge.behind),
+        window_bytes: cx.tuning.window_bytes,
+    }
+}
