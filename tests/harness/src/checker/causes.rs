@@ -1,0 +1,264 @@
+//! What happened before what, by the journal: the transitive closure of what each writer had seen.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::history::History;
+use crate::record::{Answer, Attempt, Fact, Id, Seen};
+
+/// A set of events, as bits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Set(Vec<u64>);
+
+impl Set {
+    pub(super) fn insert(&mut self, index: usize) {
+        if self.0.len() <= index / 64 {
+            self.0.resize(index / 64 + 1, 0);
+        }
+        self.0[index / 64] |= 1 << (index % 64);
+    }
+
+    pub(super) fn contains(&self, index: usize) -> bool {
+        self.0
+            .get(index / 64)
+            .is_some_and(|word| word & (1 << (index % 64)) != 0)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (word, more) in self.0.iter_mut().zip(&other.0) {
+            *word |= more;
+        }
+    }
+
+    /// The members that are in `within` and not in `but`.
+    pub(super) fn left_over(&self, within: &Self, but: &Self) -> Vec<usize> {
+        let mut out = Vec::new();
+        for (at, word) in self.0.iter().enumerate() {
+            let other = |set: &Self| set.0.get(at).copied().unwrap_or(0);
+            let mut left = word & other(within) & !other(but);
+            while left != 0 {
+                out.push(at * 64 + left.trailing_zeros() as usize);
+                left &= left - 1;
+            }
+        }
+        out
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..self.0.len() * 64).filter(|index| self.contains(*index))
+    }
+}
+
+/// One order in which a location showed its log: what its reads gave at the end, or what a subscriber got.
+pub(super) struct View<'a> {
+    pub(super) name: String,
+    pub(super) location: &'a str,
+    /// In local order.
+    pub(super) facts: Vec<&'a Fact>,
+    /// True when nothing before the first event is left out.
+    pub(super) whole: bool,
+}
+
+/// All orders that were shown.
+pub(super) fn views(history: &History) -> Vec<View<'_>> {
+    let mut views = Vec::new();
+    for (location, dump) in &history.dumps {
+        let facts = dump.facts.iter().collect();
+        views.push(View {
+            name: format!("the log at {location}"),
+            location,
+            facts,
+            whole: true,
+        });
+    }
+    for subscription in &history.pages.subscriptions {
+        let name = format!("subscriber {}", subscription.name);
+        let location = subscription.location.as_str();
+        let whole = subscription.start == 0;
+        let standing: Vec<&Fact> = subscription.events.iter().map(|d| &d.fact).collect();
+        for (at, voided) in subscription.voided.iter().enumerate() {
+            // What it had got before the loss that took this away: all up to the first event that was taken.
+            let until = voided.first().map_or(u64::MAX, |d| d.fact.sequence);
+            let mut facts: Vec<&Fact> = standing
+                .iter()
+                .copied()
+                .filter(|f| f.sequence < until)
+                .collect();
+            // A later loss may have reached further down than this one.
+            let below = facts.last().map_or(subscription.start, |f| f.sequence);
+            let whole = whole && below + 1 == until;
+            facts.extend(voided.iter().map(|d| &d.fact));
+            views.push(View {
+                name: format!("{name} before loss {}", at + 1),
+                location,
+                facts,
+                whole,
+            });
+        }
+        views.push(View {
+            name,
+            location,
+            facts: standing,
+            whole,
+        });
+    }
+    views
+}
+
+/// Every event that was ever shown, and what happened before it.
+pub(super) struct Causes<'a> {
+    pub(super) facts: Vec<&'a Fact>,
+    pub(super) index: HashMap<&'a Id, usize>,
+    /// By event: everything that happened before it.
+    pub(super) before: Vec<Set>,
+    /// Events that would have happened before themselves.
+    pub(super) circles: Vec<usize>,
+    /// The try that wrote it.
+    pub(super) attempts: Vec<Option<&'a Attempt>>,
+}
+
+impl<'a> Causes<'a> {
+    pub(super) fn of(history: &'a History, views: &[View<'a>]) -> Self {
+        let mut index: HashMap<&Id, usize> = HashMap::new();
+        let mut facts: Vec<&Fact> = Vec::new();
+        for fact in views.iter().flat_map(|view| &view.facts).copied() {
+            index.entry(&fact.id).or_insert_with(|| {
+                facts.push(fact);
+                facts.len() - 1
+            });
+        }
+        let by_tag = attempts_by_tag(history);
+        let attempts: Vec<Option<&Attempt>> = facts
+            .iter()
+            .map(|fact| by_tag.get(fact.tag.as_str()).copied())
+            .collect();
+        let direct: Vec<Vec<usize>> = facts
+            .iter()
+            .zip(&attempts)
+            .map(|(fact, attempt)| {
+                attempt.map_or_else(Vec::new, |a| direct(fact, a, views, &index))
+            })
+            .collect();
+        let (before, circles) = close(&direct);
+        Self {
+            facts,
+            index,
+            before,
+            circles,
+            attempts,
+        }
+    }
+}
+
+/// The try that decides what a writer had seen; retries of a request have seen what the first one had.
+fn attempts_by_tag(history: &History) -> BTreeMap<&str, &Attempt> {
+    let mut out: BTreeMap<&str, &Attempt> = BTreeMap::new();
+    for attempt in &history.pages.attempts {
+        for tag in &attempt.tags {
+            let known = out.entry(tag).or_insert(attempt);
+            // The answer names the location that took it; a default context is about that location.
+            if matches!(
+                attempt.answer,
+                Answer::Ok {
+                    replayed: false,
+                    ..
+                }
+            ) {
+                *known = attempt;
+            }
+        }
+    }
+    out
+}
+
+/// What the writer of an event had seen itself, in an order in which the later ones come first.
+fn direct(
+    fact: &Fact,
+    attempt: &Attempt,
+    views: &[View<'_>],
+    index: &HashMap<&Id, usize>,
+) -> Vec<usize> {
+    let id = &fact.id;
+    // Each event of a request has seen those before it; they carry the numbers before its own.
+    let first = id.sequence.saturating_sub(u64::from(fact.request_index));
+    let mut out: Vec<usize> = (first..id.sequence)
+        .filter_map(|sequence| {
+            let sibling = Id {
+                sequence,
+                ..id.clone()
+            };
+            index.get(&sibling).copied()
+        })
+        .collect();
+    match &attempt.seen {
+        Seen::Only(ids) => out.extend(ids.iter().filter_map(|id| index.get(id))),
+        Seen::Everything => {
+            // Any order in which its own location showed it under the number that it got there.
+            let shown = views.iter().find_map(|view| {
+                let at = (view.location == id.location).then(|| {
+                    view.facts
+                        .iter()
+                        .position(|f| f.id == *id && f.sequence == id.sequence)
+                })??;
+                Some(&view.facts[..at])
+            });
+            out.extend(
+                shown
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|f| index.get(&f.id)),
+            );
+        }
+    }
+    out.reverse();
+    out
+}
+
+/// The transitive closure, and the nodes on circles.
+fn close(direct: &[Vec<usize>]) -> (Vec<Set>, Vec<usize>) {
+    #[derive(Clone, Copy, PartialEq)]
+    enum State {
+        New,
+        Open,
+        Done,
+    }
+    let mut state = vec![State::New; direct.len()];
+    let mut before = vec![Set::default(); direct.len()];
+    let mut circles = Vec::new();
+    for root in 0..direct.len() {
+        let mut stack = vec![root];
+        while let Some(&node) = stack.last() {
+            match state[node] {
+                State::New => {
+                    state[node] = State::Open;
+                    for &cause in &direct[node] {
+                        match state[cause] {
+                            State::New => stack.push(cause),
+                            State::Open => circles.push(cause),
+                            State::Done => {}
+                        }
+                    }
+                }
+                State::Open => {
+                    stack.pop();
+                    state[node] = State::Done;
+                    let mut set = Set::default();
+                    for &cause in &direct[node] {
+                        // What another cause has seen brought all that it had seen itself.
+                        if !set.contains(cause) {
+                            set.merge(&before[cause]);
+                            set.insert(cause);
+                        }
+                    }
+                    before[node] = set;
+                }
+                State::Done => {
+                    stack.pop();
+                }
+            }
+        }
+    }
+    (before, circles)
+}
