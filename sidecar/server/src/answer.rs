@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use tidelog_core::Refusal;
-use tidelog_engine::{
-    AwaitError, Closed, ConsumerError, PageError, ReadError, SubscribeError,
-};
+use tidelog_engine::{AwaitError, Closed, ConsumerError, PageError, ReadError, SubscribeError};
 use tidelog_filter::FilterError;
 use tidelog_model::{LimitError, PositionError};
 use tidelog_proto::convert::FieldError;
 use tidelog_proto::error::{ApiError, ErrorReason, key};
+use tidelog_replication::ControlError;
 use tidelog_store::StoreError;
 
 /// The error of a request to append.
@@ -33,7 +32,9 @@ pub fn refusal(refusal: &Refusal) -> ApiError {
             ApiError::new(ErrorReason::Recovering, text).retry_after(Duration::from_secs(1))
         }
         Refusal::Store(error) => store(error),
-        Refusal::NotWriter => ApiError::new(ErrorReason::NotWriter, text).retry_after(Duration::from_millis(100)),
+        Refusal::NotWriter => {
+            ApiError::new(ErrorReason::NotWriter, text).retry_after(Duration::from_millis(100))
+        }
         Refusal::ShuttingDown => ApiError::new(ErrorReason::ShuttingDown, text),
         Refusal::IncarnationChanged { .. } => ApiError::new(ErrorReason::IncarnationChanged, text),
         Refusal::OutcomeUnknown(_) => ApiError::new(ErrorReason::OutcomeUnknown, text),
@@ -55,7 +56,9 @@ fn invalid(error: &LimitError, index: Option<usize>, text: String) -> ApiError {
         _ => ErrorReason::InvalidRequest,
     };
     let mut answer = ApiError::new(reason, text);
-    if let LimitError::TooLong { actual, limit, .. } | LimitError::TooMany { actual, limit, .. } = error {
+    if let LimitError::TooLong { actual, limit, .. } | LimitError::TooMany { actual, limit, .. } =
+        error
+    {
         answer = answer.with(key::ACTUAL, actual).with(key::LIMIT, limit);
     }
     answer.field_violations.push(violation);
@@ -91,7 +94,8 @@ fn position(error: &PositionError) -> ApiError {
     let text = error.to_string();
     match error {
         PositionError::IncarnationChanged { last_safe, .. } => {
-            ApiError::new(ErrorReason::IncarnationChanged, text).with(key::LAST_SAFE_POSITION, last_safe)
+            ApiError::new(ErrorReason::IncarnationChanged, text)
+                .with(key::LAST_SAFE_POSITION, last_safe)
         }
         PositionError::Ahead { head, .. } => {
             ApiError::new(ErrorReason::PositionAhead, text).with(key::HEAD, head)
@@ -105,9 +109,8 @@ pub fn store(error: &StoreError) -> ApiError {
     match error {
         StoreError::Full(_) => ApiError::new(ErrorReason::StorageFull, text),
         StoreError::Corrupted { .. } => ApiError::new(ErrorReason::Corrupted, text),
-        StoreError::Unavailable(_) => {
-            ApiError::new(ErrorReason::StorageUnavailable, text).retry_after(Duration::from_millis(500))
-        }
+        StoreError::Unavailable(_) => ApiError::new(ErrorReason::StorageUnavailable, text)
+            .retry_after(Duration::from_millis(500)),
         StoreError::Unsupported(_) => ApiError::new(ErrorReason::InvalidRequest, text),
         _ => ApiError::new(ErrorReason::StorageUnavailable, text),
     }
@@ -119,7 +122,11 @@ fn closed(closed: &Closed) -> ApiError {
         Closed::ShuttingDown => ApiError::new(ErrorReason::ShuttingDown, text),
         Closed::NotWriter { address } => {
             let answer = ApiError::new(ErrorReason::NotWriter, text);
-            if address.is_empty() { answer } else { answer.with(key::WRITER_ADDRESS, address) }
+            if address.is_empty() {
+                answer
+            } else {
+                answer.with(key::WRITER_ADDRESS, address)
+            }
         }
         Closed::Fenced => ApiError::new(ErrorReason::Fenced, text),
     }
@@ -131,7 +138,9 @@ pub fn page(error: &PageError) -> ApiError {
         PageError::Position(e) => position(e),
         PageError::Closed(e) => closed(e),
         PageError::Store(e) => store(e),
-        PageError::Behind { .. } => ApiError::new(ErrorReason::StorageUnavailable, error.to_string()),
+        PageError::Behind { .. } => {
+            ApiError::new(ErrorReason::StorageUnavailable, error.to_string())
+        }
     }
 }
 
@@ -186,5 +195,15 @@ pub fn consumer(error: &ConsumerError) -> ApiError {
         ConsumerError::Position(e) => position(e),
         ConsumerError::Store(e) => store(e),
         ConsumerError::Closed(e) => closed(e),
+    }
+}
+
+/// A command to an edge that cannot be carried out.
+pub fn control(error: &ControlError) -> ApiError {
+    match error {
+        ControlError::UnknownEdge { .. } => {
+            ApiError::new(ErrorReason::EdgeNotAllowed, error.to_string())
+        }
+        ControlError::Store(e) => store(e),
     }
 }

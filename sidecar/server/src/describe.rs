@@ -35,17 +35,27 @@ pub struct Describe {
 impl Describe {
     /// Describes one location.
     pub fn new(about: About, recovered: watch::Receiver<v1::Recovered>, log: LogHandle) -> Self {
-        Self { about: Arc::new(std::sync::RwLock::new(about)), recovered, log }
+        Self {
+            about: Arc::new(std::sync::RwLock::new(about)),
+            recovered,
+            log,
+        }
     }
 
     /// What is configured now.
     pub fn about(&self) -> About {
-        self.about.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.about
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
     /// After a change of configuration.
     pub fn set_application_version(&self, version: ApplicationVersion) {
-        let mut about = self.about.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut about = self
+            .about
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         about.application_version = version;
     }
 

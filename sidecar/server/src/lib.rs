@@ -1,1 +1,29 @@
-//! To be written.
+//! One running location and its ports: the gRPC services, health, metrics.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`location`] | a running location: store, log, replication and every port from one configuration |
+//! | [`service`] | decode, call the engine, encode: one file per service |
+//! | [`answer`] | what the engine refuses, as errors of the API |
+//! | [`describe`] | what a location says about itself |
+//! | [`metrics`] | the table of metrics and their scrape |
+//! | [`listen`] | sockets, bound before anything else starts |
+
+pub mod answer;
+mod clock;
+pub mod describe;
+mod health;
+mod http;
+pub mod listen;
+pub mod location;
+pub mod metrics;
+mod recovered;
+mod render;
+mod serve;
+pub mod service;
+mod status;
+mod storage;
+mod witness;
+
+pub use listen::ListenError;
+pub use location::{Addresses, Applied, RunningLocation, StartError};

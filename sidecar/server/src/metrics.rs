@@ -31,31 +31,121 @@ const fn doc(
     labels: &'static str,
     meaning: &'static str,
 ) -> MetricDoc {
-    MetricDoc { name, kind, labels, meaning }
+    MetricDoc {
+        name,
+        kind,
+        labels,
+        meaning,
+    }
 }
 
 /// All metrics.
 pub const METRICS: &[MetricDoc] = &[
-    doc("tidelog_appended_events_total", "counter", "", "Events appended here since the start of the process"),
-    doc("tidelog_accepted_requests_total", "counter", "", "Append requests accepted, replays included"),
-    doc("tidelog_refused_requests_total", "counter", "", "Append requests refused"),
+    doc(
+        "tidelog_appended_events_total",
+        "counter",
+        "",
+        "Events appended here since the start of the process",
+    ),
+    doc(
+        "tidelog_accepted_requests_total",
+        "counter",
+        "",
+        "Append requests accepted, replays included",
+    ),
+    doc(
+        "tidelog_refused_requests_total",
+        "counter",
+        "",
+        "Append requests refused",
+    ),
     doc("tidelog_batches_total", "counter", "", "Batches committed"),
-    doc("tidelog_replicated_events_total", "counter", "", "Events received from peers and stored"),
-    doc("tidelog_redundant_events_total", "counter", "", "Events received from peers that were here already"),
-    doc("tidelog_commit_microseconds_total", "counter", "", "Time spent in commits, in microseconds"),
-    doc("tidelog_resolved_commits_total", "counter", "", "Commits whose outcome had to be looked up"),
-    doc("tidelog_guard_hits_total", "counter", "", "Duplicates that only the unique key caught; anything above 0 is a defect"),
-    doc("tidelog_clock_ahead_events_total", "counter", "", "Events received whose time was too far ahead to be believed"),
+    doc(
+        "tidelog_replicated_events_total",
+        "counter",
+        "",
+        "Events received from peers and stored",
+    ),
+    doc(
+        "tidelog_redundant_events_total",
+        "counter",
+        "",
+        "Events received from peers that were here already",
+    ),
+    doc(
+        "tidelog_commit_microseconds_total",
+        "counter",
+        "",
+        "Time spent in commits, in microseconds",
+    ),
+    doc(
+        "tidelog_resolved_commits_total",
+        "counter",
+        "",
+        "Commits whose outcome had to be looked up",
+    ),
+    doc(
+        "tidelog_guard_hits_total",
+        "counter",
+        "",
+        "Duplicates that only the unique key caught; anything above 0 is a defect",
+    ),
+    doc(
+        "tidelog_clock_ahead_events_total",
+        "counter",
+        "",
+        "Events received whose time was too far ahead to be believed",
+    ),
     doc("tidelog_head", "gauge", "", "Last local sequence"),
     doc("tidelog_incarnation", "gauge", "", "Incarnation in force"),
-    doc("tidelog_vector_entries", "gauge", "", "Entries of the version vector; the limit is 256"),
-    doc("tidelog_serving", "gauge", "", "1 while appends are accepted"),
-    doc("tidelog_tail_bytes", "gauge", "", "Bytes of the newest events kept in memory"),
-    doc("tidelog_edge_connected", "gauge", "source, target", "1 while a stream of the edge runs"),
-    doc("tidelog_edge_progress", "gauge", "source, target", "Position of the source that the target has taken over"),
-    doc("tidelog_edge_lag_events", "gauge", "source, target", "Positions of the source not taken over; absent when unknown"),
-    doc("tidelog_edge_lag_microseconds", "gauge", "source, target", "Age of the oldest event not taken over, in microseconds; absent when unknown"),
-    doc("tidelog_edge_filtered_events", "gauge", "source, target", "Events that the edge's filter kept back since the start of the process"),
+    doc(
+        "tidelog_vector_entries",
+        "gauge",
+        "",
+        "Entries of the version vector; the limit is 256",
+    ),
+    doc(
+        "tidelog_serving",
+        "gauge",
+        "",
+        "1 while appends are accepted",
+    ),
+    doc(
+        "tidelog_tail_bytes",
+        "gauge",
+        "",
+        "Bytes of the newest events kept in memory",
+    ),
+    doc(
+        "tidelog_edge_connected",
+        "gauge",
+        "source, target",
+        "1 while a stream of the edge runs",
+    ),
+    doc(
+        "tidelog_edge_progress",
+        "gauge",
+        "source, target",
+        "Position of the source that the target has taken over",
+    ),
+    doc(
+        "tidelog_edge_lag_events",
+        "gauge",
+        "source, target",
+        "Positions of the source not taken over; absent when unknown",
+    ),
+    doc(
+        "tidelog_edge_lag_microseconds",
+        "gauge",
+        "source, target",
+        "Age of the oldest event not taken over, in microseconds; absent when unknown",
+    ),
+    doc(
+        "tidelog_edge_filtered_events",
+        "gauge",
+        "source, target",
+        "Events that the edge's filter kept back since the start of the process",
+    ),
 ];
 
 /// The reference of all metrics as Markdown.
@@ -65,7 +155,11 @@ pub fn reference() -> String {
     );
     for m in METRICS {
         let labels = if m.labels.is_empty() { "–" } else { m.labels };
-        let _ = writeln!(out, "| `{}` | {} | {labels} | {} |", m.name, m.kind, m.meaning);
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {labels} | {} |",
+            m.name, m.kind, m.meaning
+        );
     }
     out
 }
@@ -80,7 +174,9 @@ pub(crate) struct LocationMetrics {
 
 impl fmt::Debug for LocationMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocationMetrics").field("location", &self.location).finish_non_exhaustive()
+        f.debug_struct("LocationMetrics")
+            .field("location", &self.location)
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,8 +197,13 @@ impl LocationMetrics {
     fn value(&self, name: &str) -> Option<Value> {
         let view = self.log.reader().view();
         let status = self.log.status().borrow().clone();
-        if let Some(counter) = name.strip_prefix("tidelog_").and_then(|n| n.strip_suffix("_total")) {
-            return counters(self.log.counters()).get(counter).map(|v| Value::Counter(*v));
+        if let Some(counter) = name
+            .strip_prefix("tidelog_")
+            .and_then(|n| n.strip_suffix("_total"))
+        {
+            return counters(self.log.counters())
+                .get(counter)
+                .map(|v| Value::Counter(*v));
         }
         let number = match name {
             "tidelog_head" => view.head,
@@ -124,9 +225,10 @@ enum Value {
 fn edge_value(name: &str, edge: &EdgeStatus) -> Option<i64> {
     use tidelog_core::EdgeState;
     match name {
-        "tidelog_edge_connected" => {
-            Some(i64::from(matches!(edge.state, EdgeState::CatchingUp | EdgeState::Streaming)))
-        }
+        "tidelog_edge_connected" => Some(i64::from(matches!(
+            edge.state,
+            EdgeState::CatchingUp | EdgeState::Streaming
+        ))),
         "tidelog_edge_progress" => Some(edge.progress as i64),
         "tidelog_edge_lag_events" => edge.lag.events.map(|n| n as i64),
         "tidelog_edge_lag_microseconds" => edge.lag.micros,
@@ -145,12 +247,22 @@ impl Collector for LocationMetrics {
                     Some(Value::Counter(v)) => {
                         let counter = ConstCounter::new(v);
                         let name = metric.name.trim_end_matches("_total");
-                        let e = encoder.encode_descriptor(name, metric.meaning, None, counter.metric_type())?;
+                        let e = encoder.encode_descriptor(
+                            name,
+                            metric.meaning,
+                            None,
+                            counter.metric_type(),
+                        )?;
                         counter.encode(e)?;
                     }
                     Some(Value::Gauge(v)) => {
                         let gauge = ConstGauge::new(v);
-                        let e = encoder.encode_descriptor(metric.name, metric.meaning, None, gauge.metric_type())?;
+                        let e = encoder.encode_descriptor(
+                            metric.name,
+                            metric.meaning,
+                            None,
+                            gauge.metric_type(),
+                        )?;
                         gauge.encode(e)?;
                     }
                     None => {}
@@ -158,10 +270,16 @@ impl Collector for LocationMetrics {
                 continue;
             }
             let gauge = ConstGauge::new(0i64);
-            let mut family =
-                encoder.encode_descriptor(metric.name, metric.meaning, None, gauge.metric_type())?;
+            let mut family = encoder.encode_descriptor(
+                metric.name,
+                metric.meaning,
+                None,
+                gauge.metric_type(),
+            )?;
             for edge in edges.iter().filter(|e| e.direction == Direction::Incoming) {
-                let Some(value) = edge_value(metric.name, edge) else { continue };
+                let Some(value) = edge_value(metric.name, edge) else {
+                    continue;
+                };
                 let labels = [
                     ("source", edge.edge.source.as_str()),
                     ("target", edge.edge.target.as_str()),

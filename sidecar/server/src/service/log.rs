@@ -53,7 +53,11 @@ impl LogApi {
         let decode = || -> Result<AppendRequest, FieldError> {
             let mut events = Vec::with_capacity(request.events.len());
             for (i, event) in request.events.into_iter().enumerate() {
-                events.push(event.try_into().map_err(|e: FieldError| e.within(&format!("events[{i}]")))?);
+                events.push(
+                    event
+                        .try_into()
+                        .map_err(|e: FieldError| e.within(&format!("events[{i}]")))?,
+                );
             }
             Ok(AppendRequest {
                 events,
@@ -111,12 +115,16 @@ impl LogService for LogApi {
                     Err(error) => Err(error),
                 };
                 let result = match outcome {
-                    Ok(accepted) => v1::append_stream_response::Result::Ok(append_response(&accepted)),
-                    Err(error) => {
-                        v1::append_stream_response::Result::Error(describe.with_writer(error).into())
+                    Ok(accepted) => {
+                        v1::append_stream_response::Result::Ok(append_response(&accepted))
                     }
+                    Err(error) => v1::append_stream_response::Result::Error(
+                        describe.with_writer(error).into(),
+                    ),
                 };
-                Ok(v1::AppendStreamResponse { result: Some(result) })
+                Ok(v1::AppendStreamResponse {
+                    result: Some(result),
+                })
             }
         });
         Ok(Response::new(Box::pin(answers)))
@@ -139,8 +147,12 @@ impl LogService for LogApi {
             min_version: vector("min_version", request.min_version)?,
             deadline,
         };
-        let reading =
-            self.log.reader().read(read).await.map_err(|e| self.describe.with_writer(answer::read(&e)))?;
+        let reading = self
+            .log
+            .reader()
+            .read(read)
+            .await
+            .map_err(|e| self.describe.with_writer(answer::read(&e)))?;
         let items = stream::unfold(Some(reading), |reading| async move {
             let mut reading = reading?;
             match reading.next().await {
@@ -190,7 +202,10 @@ impl LogService for LogApi {
         Ok(Response::new(Box::pin(items)))
     }
 
-    async fn ack(&self, request: Request<v1::AckRequest>) -> Result<Response<v1::AckResponse>, Status> {
+    async fn ack(
+        &self,
+        request: Request<v1::AckRequest>,
+    ) -> Result<Response<v1::AckResponse>, Status> {
         let request = request.into_inner();
         self.check_log(&request.log)?;
         let position: Position =
@@ -201,7 +216,9 @@ impl LogService for LogApi {
             .ack(&request.consumer, position, request.reset)
             .await
             .map_err(|e| answer::consumer(&e))?;
-        Ok(Response::new(v1::AckResponse { consumer: Some(consumer(&status)) }))
+        Ok(Response::new(v1::AckResponse {
+            consumer: Some(consumer(&status)),
+        }))
     }
 
     async fn get_consumer(
@@ -216,7 +233,9 @@ impl LogService for LogApi {
             .consumer(&request.consumer)
             .await
             .map_err(|e| answer::consumer(&e))?;
-        Ok(Response::new(v1::GetConsumerResponse { consumer: Some(consumer(&status)) }))
+        Ok(Response::new(v1::GetConsumerResponse {
+            consumer: Some(consumer(&status)),
+        }))
     }
 
     async fn list_consumers(
@@ -224,7 +243,12 @@ impl LogService for LogApi {
         request: Request<v1::ListConsumersRequest>,
     ) -> Result<Response<v1::ListConsumersResponse>, Status> {
         self.check_log(&request.into_inner().log)?;
-        let consumers = self.log.reader().consumers().await.map_err(|e| answer::consumer(&e))?;
+        let consumers = self
+            .log
+            .reader()
+            .consumers()
+            .await
+            .map_err(|e| answer::consumer(&e))?;
         let consumers = consumers.iter().map(consumer).collect();
         Ok(Response::new(v1::ListConsumersResponse { consumers }))
     }
@@ -269,7 +293,9 @@ impl LogService for LogApi {
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         self.check_log(&request.into_inner().log)?;
         if matches!(self.log.status().borrow().phase, LogPhase::Stopped) {
-            return Err(ApiError::new(ErrorReason::ShuttingDown, "the log is shutting down").into());
+            return Err(
+                ApiError::new(ErrorReason::ShuttingDown, "the log is shutting down").into(),
+            );
         }
         Ok(Response::new(self.describe.describe(&self.log)))
     }
@@ -292,9 +318,12 @@ fn encode(events: &[StoredEvent]) -> Vec<v1::Event> {
 fn subscribe_response(item: SubscriptionItem) -> v1::SubscribeResponse {
     use v1::subscribe_response::Content;
     let (content, position) = match item {
-        SubscriptionItem::Events { events, position } => {
-            (Content::Events(v1::EventBatch { events: encode(&events) }), position)
-        }
+        SubscriptionItem::Events { events, position } => (
+            Content::Events(v1::EventBatch {
+                events: encode(&events),
+            }),
+            position,
+        ),
         SubscriptionItem::CaughtUp { position, head } => {
             (Content::CaughtUp(v1::CaughtUp { head }), position)
         }
@@ -303,7 +332,10 @@ fn subscribe_response(item: SubscriptionItem) -> v1::SubscribeResponse {
             (Content::Heartbeat(v1::Heartbeat { head, time }), position)
         }
     };
-    v1::SubscribeResponse { content: Some(content), position: Some(position.into()) }
+    v1::SubscribeResponse {
+        content: Some(content),
+        position: Some(position.into()),
+    }
 }
 
 fn consumer(status: &ConsumerStatus) -> v1::Consumer {
@@ -345,10 +377,15 @@ fn start(wire: Option<v1::subscribe_request::Start>) -> Result<Start, ApiError> 
 }
 
 fn selection(wire: Option<v1::Selector>) -> Result<Selection, ApiError> {
-    let Some(wire) = wire else { return Ok(Selection::default()) };
+    let Some(wire) = wire else {
+        return Ok(Selection::default());
+    };
     let decoded: tidelog_proto::convert::Selection =
         required_field("select", Some(wire)).map_err(answer::bad_field)?;
-    let mut selection = Selection { selector: decoded.selector, predicate: None };
+    let mut selection = Selection {
+        selector: decoded.selector,
+        predicate: None,
+    };
     if !decoded.cel.is_empty() {
         let filter = SelectorFilter::compile(&decoded.cel).map_err(|e| answer::bad_filter(&e))?;
         selection.predicate = Some(std::sync::Arc::new(move |event| filter.matches(event)));
@@ -371,5 +408,9 @@ fn deadline_of<T>(request: &Request<T>) -> Option<Duration> {
         _ => return None,
     };
     // A moment less than the client's own: so that the answer names what is missing instead of being cut off.
-    Some(wait.saturating_sub(wait / 20).max(Duration::from_millis(1)).min(WAIT_MAX * 120))
+    Some(
+        wait.saturating_sub(wait / 20)
+            .max(Duration::from_millis(1))
+            .min(WAIT_MAX * 120),
+    )
 }

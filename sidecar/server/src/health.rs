@@ -1,0 +1,67 @@
+//! gRPC health: `startup`, `live`, `ready`. Peers and lag have no part in readiness.
+
+use tidelog_engine::{LogHandle, LogPhase};
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
+use tonic_health::server::HealthReporter;
+
+/// The health of a location.
+#[derive(Clone)]
+pub(crate) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Not serving until the log says otherwise.
+    pub(crate) async fn new() -> Self {
+        let health = Self {
+            reporter: HealthReporter::new(),
+        };
+        health.set("live", ServingStatus::Serving).await;
+        for service in ["", "startup", "ready"] {
+            health.set(service, ServingStatus::NotServing).await;
+        }
+        health
+    }
+
+    pub(crate) fn service(&self) -> HealthServer<impl HealthService> {
+        HealthServer::new(tonic_health::server::HealthService::from_health_reporter(
+            self.reporter.clone(),
+        ))
+    }
+
+    /// Follows the log until the location stops.
+    pub(crate) async fn follow(self, log: LogHandle, stopping: CancellationToken) {
+        let mut status = log.status();
+        loop {
+            let phase = status.borrow_and_update().phase.clone();
+            let ready = matches!(phase, LogPhase::Serving | LogPhase::Standby { .. });
+            let serving = if ready {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
+            if ready {
+                self.set("startup", ServingStatus::Serving).await;
+            }
+            self.set("ready", serving).await;
+            self.set("", serving).await;
+            tokio::select! {
+                changed = status.changed() => if changed.is_err() { return },
+                () = stopping.cancelled() => return,
+            }
+        }
+    }
+
+    /// Takes the location out of service before it stops.
+    pub(crate) async fn not_serving(&self) {
+        for service in ["", "ready"] {
+            self.set(service, ServingStatus::NotServing).await;
+        }
+    }
+
+    async fn set(&self, service: &str, status: ServingStatus) {
+        self.reporter.set_service_status(service, status).await;
+    }
+}

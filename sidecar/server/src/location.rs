@@ -1,0 +1,315 @@
+//! One running location: store, log, replication, and every port, from one configuration.
+//!
+//! The same code runs in the sidecar (one location a process) and in `tidelog dev` (any number of them).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use thiserror::Error;
+use tidelog_config::Config;
+use tidelog_engine::{LogHandle, LogPhase, LogStatus};
+use tidelog_proto::v1;
+use tidelog_replication::{Replication, ReplicationHandle};
+use tidelog_store::{LogStore, StoreError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::now_micros;
+use crate::describe::{About, Describe};
+use crate::listen::{self, ListenError};
+use crate::{health, http, recovered, render, serve, storage};
+
+/// How long connections may take to end after the log has stopped.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Why a location does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// A port or socket cannot be bound.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The database cannot be used.
+    #[error("{location}: {error}")]
+    Store {
+        /// The location.
+        location: String,
+        /// What the store says.
+        error: StoreError,
+    },
+}
+
+/// Where a running location listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// `LogService` in clear.
+    pub api: SocketAddr,
+    /// The same on a Unix socket, unless its path is too long or none was asked for.
+    pub socket: Option<PathBuf>,
+    /// `/metrics`, `/livez`, `/readyz`.
+    pub metrics: SocketAddr,
+    /// gRPC health.
+    pub health: SocketAddr,
+    /// `ReplicationService`.
+    pub replication: SocketAddr,
+    /// `AdminService`.
+    pub admin: SocketAddr,
+}
+
+/// What became of a new configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Something is different now.
+    pub changed: bool,
+    /// Settings that differ and take effect at the next start only.
+    pub restart_needed: Vec<String>,
+}
+
+/// What the services of a location share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) log: LogHandle,
+    pub(crate) replication: ReplicationHandle,
+    pub(crate) describe: Describe,
+    pub(crate) owner: String,
+    pub(crate) address: String,
+    pub(crate) storage: String,
+    pub(crate) started_at_micros: i64,
+    pub(crate) stopping: CancellationToken,
+    config: Arc<RwLock<Config>>,
+}
+
+impl Shared {
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Config {
+        self.config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts in force what can change while running; names the rest.
+    pub(crate) async fn apply(&self, new: &Config) -> Result<Applied, StartError> {
+        new.validate()
+            .map_err(|e| StartError::Config(e.to_string()))?;
+        let settings = render::replication_settings(new)?;
+        let old = self
+            .config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let restart_needed = old.restart_needed(new);
+        let changed = old != *new;
+        self.replication.apply(&settings);
+        self.log.set_stamp(render::stamp(new)).await;
+        self.describe
+            .set_application_version(new.application.version.clone());
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        Ok(Applied {
+            changed,
+            restart_needed,
+        })
+    }
+}
+
+/// Sockets of a location, bound.
+struct Sockets {
+    api: TcpListener,
+    socket: Option<(tokio::net::UnixListener, PathBuf)>,
+    metrics: TcpListener,
+    health: TcpListener,
+    replication: TcpListener,
+    admin: TcpListener,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Self, ListenError> {
+        let name = config.location.as_str();
+        let l = &config.listen;
+        listen::check_plain_text("api", name, l.api, config.insecure)?;
+        listen::check_plain_text("replication", name, l.replication, config.insecure)?;
+        listen::check_plain_text("admin", name, l.admin, config.insecure)?;
+        let socket = match &l.socket {
+            Some(path) => listen::unix(path)?.map(|listener| (listener, path.clone())),
+            None => None,
+        };
+        Ok(Self {
+            api: listen::tcp("api", name, l.api).await?,
+            socket,
+            metrics: listen::tcp("metrics", name, l.metrics).await?,
+            health: listen::tcp("health", name, l.health).await?,
+            replication: listen::tcp("replication", name, l.replication).await?,
+            admin: listen::tcp("admin", name, l.admin).await?,
+        })
+    }
+
+    fn addresses(&self, config: &Config) -> Addresses {
+        let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let l = &config.listen;
+        Addresses {
+            api: bound(&self.api, l.api),
+            socket: self.socket.as_ref().map(|(_, path)| path.clone()),
+            metrics: bound(&self.metrics, l.metrics),
+            health: bound(&self.health, l.health),
+            replication: bound(&self.replication, l.replication),
+            admin: bound(&self.admin, l.admin),
+        }
+    }
+}
+
+/// A location that runs until [`RunningLocation::shut_down`].
+pub struct RunningLocation {
+    shared: Shared,
+    addresses: Addresses,
+    store: Arc<dyn LogStore>,
+    health: health::Health,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl RunningLocation {
+    /// Binds the ports, opens the database, starts log, replication and services. Returns when the ports are open; the log may still be
+    /// looking at its database ([`Self::status`] tells).
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        config
+            .validate()
+            .map_err(|e| StartError::Config(e.to_string()))?;
+        let settings = render::replication_settings(&config)?;
+        let sockets = Sockets::bind(&config).await?;
+        let addresses = sockets.addresses(&config);
+        let store = storage::open(&config)
+            .await
+            .map_err(|error| StartError::Store {
+                location: config.location.to_string(),
+                error,
+            })?;
+        let owner = format!("{} (process {})", config.location, std::process::id());
+        let options =
+            render::log_options(&config, store.clone(), &owner, &addresses.api.to_string());
+        let log = LogHandle::start(options);
+        let replication =
+            Replication::start(render::replication_options(&config, settings), log.clone())
+                .await
+                .map_err(|error| StartError::Store {
+                    location: config.location.to_string(),
+                    error,
+                })?;
+        let (recovered_tx, recovered_rx) = watch::channel(v1::Recovered::default());
+        let about = About {
+            log: config.log.clone(),
+            location: config.location.to_string(),
+            application_name: config.application.name.clone(),
+            application_version: config.application.version.clone(),
+        };
+        let describe = Describe::new(about, recovered_rx, log.clone());
+        let shared = Shared {
+            log: log.clone(),
+            replication: replication.clone(),
+            describe: describe.clone(),
+            owner,
+            address: addresses.api.to_string(),
+            storage: storage::describe(&config),
+            started_at_micros: now_micros(),
+            stopping: CancellationToken::new(),
+            config: Arc::new(RwLock::new(config)),
+        };
+        let health = health::Health::new().await;
+        let mut tasks = vec![
+            tokio::spawn(recovered::follow(shared.clone(), recovered_tx)),
+            tokio::spawn(health.clone().follow(log.clone(), shared.stopping.clone())),
+            serve::health(sockets.health, &health, &shared),
+            serve::http(
+                sockets.metrics,
+                http::router(http::HttpState {
+                    describe,
+                    log,
+                    replication,
+                }),
+                &shared,
+            ),
+            serve::admin(sockets.admin, &shared),
+            serve::replication(sockets.replication, &shared),
+            serve::api(sockets.api, &shared),
+        ];
+        if let Some((listener, path)) = sockets.socket {
+            tasks.push(serve::api_socket(listener, path, &shared));
+        }
+        Ok(Self {
+            shared,
+            addresses,
+            store,
+            health,
+            tasks,
+        })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What its log is doing.
+    pub fn status(&self) -> watch::Receiver<LogStatus> {
+        self.shared.log.status()
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &LogHandle {
+        &self.shared.log
+    }
+
+    /// Its replication.
+    pub fn replication(&self) -> &ReplicationHandle {
+        &self.shared.replication
+    }
+
+    /// The whole status, as `AdminService` tells it.
+    pub fn location_status(&self) -> v1::LocationStatus {
+        crate::status::location(&self.shared)
+    }
+
+    /// Puts a new configuration in force as far as it can change while running.
+    pub async fn apply(&self, config: &Config) -> Result<Applied, StartError> {
+        self.shared.apply(config).await
+    }
+
+    /// Waits until appends are accepted or this process is a standby; `Err` says what it is doing instead after `limit`.
+    pub async fn wait_until_ready(&self, limit: Duration) -> Result<(), String> {
+        let mut status = self.status();
+        let ready = status.wait_for(|s| {
+            matches!(
+                s.phase,
+                LogPhase::Serving | LogPhase::Standby { .. } | LogPhase::Stopped
+            )
+        });
+        let waited = tokio::time::timeout(limit, ready).await.map(|_| ());
+        let phase = self.shared.log.status().borrow().phase.clone();
+        match (waited, phase) {
+            (Ok(()), LogPhase::Serving | LogPhase::Standby { .. }) => Ok(()),
+            (_, LogPhase::Failing(why)) => Err(why),
+            (_, phase) => Err(format!("still {phase:?}")),
+        }
+    }
+
+    /// Stops in order: not serving, streams closed, appends finished, clean stop recorded, connections drained, database let go.
+    pub async fn shut_down(self) {
+        self.health.not_serving().await;
+        self.shared.replication.shut_down().await;
+        self.shared.log.shut_down().await;
+        self.shared.stopping.cancel();
+        let drained = async {
+            for task in self.tasks {
+                let _ = task.await;
+            }
+        };
+        if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
+            tracing::warn!("connections did not end in time; leaving them");
+        }
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,164 @@
+//! From the configuration to what each part is started with. Pure.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidelog_config::Config;
+use tidelog_core::{Stamp, WriterLimits};
+use tidelog_engine::{Clock, FileWitness, LogOptions, Random, ReaderOptions, WitnessKeeper};
+use tidelog_filter::FilterSet;
+use tidelog_model::{LocationName, caps};
+use tidelog_replication::{
+    IncomingEdge, OutgoingEdge, ReplicationOptions, ReplicationSettings, Tuning,
+};
+use tidelog_store::{LogStore, RequestRetention};
+
+use crate::clock::now_micros;
+use crate::location::StartError;
+use crate::witness::MemoryWitness;
+
+fn clock() -> Clock {
+    Arc::new(now_micros)
+}
+
+fn random() -> Random {
+    Arc::new(rand::random::<u64>)
+}
+
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+fn size(bytes: tidelog_config::ByteSize) -> usize {
+    usize::try_from(bytes.get()).unwrap_or(usize::MAX)
+}
+
+pub(crate) fn stamp(config: &Config) -> Stamp {
+    Stamp {
+        application_version: config.application.version.clone(),
+        plan_id: config.plan_id.0,
+    }
+}
+
+pub(crate) fn log_options(
+    config: &Config,
+    store: Arc<dyn LogStore>,
+    owner: &str,
+    address: &str,
+) -> LogOptions {
+    let witness: Arc<dyn WitnessKeeper> = match &config.witness {
+        Some(witness) => Arc::new(FileWitness::new(&witness.file)),
+        None => Arc::new(MemoryWitness::default()),
+    };
+    let writer = &config.writer;
+    let reader = &config.reader;
+    LogOptions {
+        log: config.log.clone(),
+        location: config.location.clone(),
+        store,
+        witness,
+        stamp: stamp(config),
+        limits: WriterLimits {
+            batch_events_max: count(writer.batch_events),
+            batch_bytes_max: size(writer.batch_bytes),
+            queue_requests_max: count(writer.queue_requests),
+            queue_bytes_max: size(writer.queue_bytes),
+            resolve_micros_max: i64::try_from(writer.resolve.get().as_micros()).unwrap_or(i64::MAX),
+        },
+        reader: ReaderOptions {
+            tail_bytes_max: size(reader.tail_cache_bytes),
+            page_events_max: count(reader.page_events),
+            page_bytes_max: size(reader.page_bytes),
+            page_scan_max: count(reader.page_scan),
+            heartbeat_every: reader.heartbeat.get(),
+            wait_default: reader.wait.get(),
+            clock: clock(),
+        },
+        owner: owner.to_owned(),
+        address: address.to_owned(),
+        lease_ttl: writer.lease.get(),
+        recovering_max: writer.recovering.get(),
+        retention: RequestRetention {
+            keep: Duration::from_millis(caps::REQUEST_ID_KEEP_MILLIS.unsigned_abs()),
+            newest_min: caps::REQUEST_IDS_MIN,
+            newest_max: caps::REQUEST_IDS_MAX,
+        },
+        random: random(),
+    }
+}
+
+pub(crate) fn replication_options(
+    config: &Config,
+    settings: ReplicationSettings,
+) -> ReplicationOptions {
+    let r = &config.replication;
+    ReplicationOptions {
+        log: config.log.clone(),
+        location: config.location.clone(),
+        settings,
+        tuning: Tuning {
+            window_bytes: r.window_bytes.get(),
+            frame_events_max: count(r.frame_events),
+            frame_bytes_max: size(r.frame_bytes),
+            scan_rows_max: count(r.scan_rows),
+            heartbeat: r.heartbeat.get(),
+            backoff_min: r.backoff_min.get(),
+            backoff_max: r.backoff_max.get(),
+            connect_timeout: r.connect.get(),
+            ..Tuning::default()
+        },
+        tls: None,
+        clock: clock(),
+        random: random(),
+    }
+}
+
+fn behind(locations: &[LocationName]) -> Arc<BTreeSet<LocationName>> {
+    Arc::new(locations.iter().cloned().collect())
+}
+
+pub(crate) fn replication_settings(config: &Config) -> Result<ReplicationSettings, StartError> {
+    let bad = |e: tidelog_filter::FilterError| StartError::Config(e.to_string());
+    let export = match &config.export_filter {
+        Some(filter) => FilterSet::new([filter.compile().map_err(bad)?]),
+        None => FilterSet::default(),
+    };
+    let incoming = config
+        .edges
+        .incoming
+        .iter()
+        .map(|edge| IncomingEdge {
+            source: edge.source.clone(),
+            dial: config.incoming_endpoint(edge).map(ToString::to_string),
+            behind: behind(&edge.behind),
+            filter_hash: edge.filter_hash.to_string(),
+            paused: edge.paused,
+        })
+        .collect();
+    let outgoing = config
+        .edges
+        .outgoing
+        .iter()
+        .map(|edge| {
+            Ok(OutgoingEdge {
+                target: edge.target.clone(),
+                dial: config.outgoing_endpoint(edge).map(ToString::to_string),
+                behind: behind(&edge.behind),
+                filter_hash: edge.filter_hash.to_string(),
+                filters: edge.filter_set().map_err(bad)?.into(),
+                paused: edge.paused,
+                frame_events_max: Some(count(edge.batch.max_events)),
+                frame_bytes_max: Some(size(edge.batch.max_bytes)),
+            })
+        })
+        .collect::<Result<_, StartError>>()?;
+    Ok(ReplicationSettings {
+        spec_hash: config.spec_hash.clone(),
+        application_name: config.application.name.clone(),
+        application_version: config.application.version.clone(),
+        export_filter: export.into(),
+        incoming,
+        outgoing,
+    })
+}

@@ -1,0 +1,135 @@
+//! Serving each port until the location stops.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidelog_proto::v1::admin_service_server::AdminServiceServer;
+use tidelog_proto::v1::log_service_server::LogServiceServer;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::health::Health;
+use crate::location::Shared;
+use crate::service::admin::AdminApi;
+use crate::service::log::LogApi;
+
+/// Bytes of one message: a request of the largest size, with its envelope.
+const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .initial_stream_window_size(Some(1024 * 1024))
+        .initial_connection_window_size(Some(4 * 1024 * 1024))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(Duration::from_secs(30)))
+}
+
+fn log_service(shared: &Shared) -> LogServiceServer<LogApi> {
+    LogServiceServer::new(LogApi::new(shared.log.clone(), shared.describe.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+fn spawn(
+    what: &'static str,
+    serving: impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(port = what, %error, "port ended");
+        }
+    })
+}
+
+pub(crate) fn api(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    let router = server()
+        .add_service(log_service(shared))
+        .add_optional_service(reflection());
+    spawn(
+        "api",
+        router.serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned()),
+    )
+}
+
+pub(crate) fn api_socket(listener: UnixListener, path: PathBuf, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    let router = server()
+        .add_service(log_service(shared))
+        .add_optional_service(reflection());
+    tokio::spawn(async move {
+        let served = router
+            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(path = %path.display(), %error, "socket ended");
+        }
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+pub(crate) fn admin(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    let service = AdminServiceServer::new(AdminApi::new(shared.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let router = server()
+        .add_service(service)
+        .add_optional_service(reflection());
+    spawn(
+        "admin",
+        router.serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned()),
+    )
+}
+
+pub(crate) fn health(listener: TcpListener, health: &Health, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    let router = server().add_service(health.service());
+    spawn(
+        "health",
+        router.serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned()),
+    )
+}
+
+pub(crate) fn replication(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    let api = shared.replication.api();
+    spawn(
+        "replication",
+        tidelog_replication::serve(listener, api, stop.cancelled_owned()),
+    )
+}
+
+pub(crate) fn http(listener: TcpListener, router: axum::Router, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone();
+    tokio::spawn(async move {
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            tracing::error!(port = "metrics", %error, "port ended");
+        }
+    })
+}
+
+/// Reflection, so that `grpcurl` needs nothing else. `None` only if the descriptors were not built in.
+fn reflection() -> Option<
+    tonic_reflection::server::v1::ServerReflectionServer<
+        impl tonic_reflection::server::v1::ServerReflection,
+    >,
+> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tidelog_proto::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .ok()
+}

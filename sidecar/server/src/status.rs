@@ -1,0 +1,233 @@
+//! The status of a location and its edges, as the API tells it.
+
+use std::sync::Arc;
+
+use tidelog_config::{Config, Endpoint};
+use tidelog_core::{EdgeState, LogView};
+use tidelog_engine::LogPhase;
+use tidelog_model::caps;
+use tidelog_proto::convert::{lineage_to_wire, timestamp_from_micros};
+use tidelog_proto::v1;
+use tidelog_replication::{Direction, EdgeStatus};
+use tidelog_store::EdgeKey;
+
+use crate::describe::build;
+use crate::location::Shared;
+
+/// Everything that is known about a location.
+pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
+    let about = shared.describe.about();
+    let context = Context::of(shared);
+    let view = shared.log.reader().view();
+    let status = shared.log.status().borrow().clone();
+    let (state, message) = state(&status.phase, status.recovering);
+    let here = matches!(status.phase, LogPhase::Serving);
+    let writer = match &status.phase {
+        LogPhase::Serving => Some(v1::Writer {
+            owner: shared.owner.clone(),
+            address: shared.address.clone(),
+            here,
+            expires_at: None,
+        }),
+        LogPhase::Standby { owner, address } => Some(v1::Writer {
+            owner: owner.clone(),
+            address: address.clone(),
+            here: false,
+            expires_at: None,
+        }),
+        _ => None,
+    };
+    let edges: Vec<_> = shared
+        .replication
+        .status()
+        .iter()
+        .map(|e| context.edge(e))
+        .collect();
+    v1::LocationStatus {
+        location: about.location,
+        log: about.log,
+        pid: std::process::id(),
+        state: state.into(),
+        message,
+        head: view.head,
+        hash: view.hash.0.to_vec().into(),
+        incarnation: view.current().incarnation.0,
+        lineage: lineage_to_wire(&view.lineage),
+        version_vector: Some((&*view.version_vector).into()),
+        covered_vector: Some((&*view.covered_vector).into()),
+        writer,
+        recovered: Some(shared.describe.recovered()),
+        warnings: warnings(shared, &edges),
+        edges,
+        spec_hash: context.config.spec_hash.clone(),
+        application_name: about.application_name,
+        application_version: about.application_version.to_string(),
+        database_identity: status.instance.map(|i| i.to_string()).unwrap_or_default(),
+        storage: shared.storage.clone(),
+        build: Some(build()),
+        started_at: Some(timestamp_from_micros(shared.started_at_micros)),
+    }
+}
+
+fn state(phase: &LogPhase, recovering: bool) -> (v1::LocationState, String) {
+    match phase {
+        LogPhase::Starting => (v1::LocationState::Starting, String::new()),
+        LogPhase::Standby { owner, .. } => {
+            (v1::LocationState::Standby, format!("{owner} is the writer"))
+        }
+        LogPhase::Serving if recovering => (
+            v1::LocationState::Recovering,
+            "lost events are expected back from peers".to_owned(),
+        ),
+        LogPhase::Serving => (v1::LocationState::Serving, String::new()),
+        LogPhase::Failing(why) => (v1::LocationState::StorageUnavailable, why.clone()),
+        LogPhase::Stopped => (v1::LocationState::Stopping, String::new()),
+    }
+}
+
+fn warnings(shared: &Shared, edges: &[v1::EdgeStatus]) -> Vec<String> {
+    let mut out = Vec::new();
+    let entries = shared.log.reader().view().version_vector.len();
+    if entries >= caps::VECTOR_ENTRIES_WARN {
+        out.push(format!(
+            "the version vector has {entries} entries, the limit is {}; retire locations or incarnations",
+            caps::VECTOR_ENTRIES_MAX
+        ));
+    }
+    let counters = crate::describe::counters(shared.log.counters());
+    if let Some(hits @ 1..) = counters.get("guard_hits").copied() {
+        out.push(format!(
+            "{hits} duplicates were caught by the unique key only; please report this"
+        ));
+    }
+    if let Some(ahead @ 1..) = counters.get("clock_ahead_events").copied() {
+        out.push(format!("{ahead} events came with a clock more than a minute ahead; look at the clocks of their origins"));
+    }
+    for edge in edges
+        .iter()
+        .filter(|e| !e.peer_spec_hash.is_empty() && !e.spec_agrees)
+    {
+        let peer = if edge.direction == i32::from(v1::EdgeDirection::Incoming) {
+            &edge.source
+        } else {
+            &edge.target
+        };
+        out.push(format!(
+            "{peer} runs another specification of this log; apply the same manifests there"
+        ));
+    }
+    out
+}
+
+/// What an edge's status needs besides the edge: configuration and commands.
+pub(crate) struct Context {
+    config: Config,
+    paused: Vec<EdgeKey>,
+    cut: Vec<EdgeKey>,
+    view: Arc<LogView>,
+}
+
+impl Context {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self {
+            config: shared.config(),
+            paused: shared.replication.paused_edges(),
+            cut: shared.replication.cut_edges(),
+            view: shared.log.reader().view(),
+        }
+    }
+
+    /// Paused by the plan, identity of the filter, and where it is dialled from here.
+    fn planned(&self, edge: &EdgeStatus) -> (bool, String, String) {
+        let text = |e: Option<&Endpoint>| e.map(ToString::to_string).unwrap_or_default();
+        let edges = &self.config.edges;
+        match edge.direction {
+            Direction::Incoming => edges
+                .incoming
+                .iter()
+                .find(|e| e.source == edge.edge.source)
+                .map(|e| {
+                    (
+                        e.paused,
+                        e.filter_hash.to_string(),
+                        text(self.config.incoming_endpoint(e)),
+                    )
+                }),
+            Direction::Outgoing => edges
+                .outgoing
+                .iter()
+                .find(|e| e.target == edge.edge.target)
+                .map(|e| {
+                    (
+                        e.paused,
+                        e.filter_hash.to_string(),
+                        text(self.config.outgoing_endpoint(e)),
+                    )
+                }),
+        }
+        .unwrap_or_default()
+    }
+
+    /// The source's incarnation in which the progress counts.
+    fn source_incarnation(&self, edge: &EdgeStatus) -> u32 {
+        let held = match edge.direction {
+            Direction::Incoming => self.view.progress.get(&edge.edge.source),
+            Direction::Outgoing => return self.view.current().incarnation.0,
+        };
+        held.and_then(|p| p.lineage.current())
+            .map_or(0, |e| e.incarnation.0)
+    }
+
+    /// One edge.
+    pub(crate) fn edge(&self, edge: &EdgeStatus) -> v1::EdgeStatus {
+        let direction = match edge.direction {
+            Direction::Incoming => v1::EdgeDirection::Incoming,
+            Direction::Outgoing => v1::EdgeDirection::Outgoing,
+        };
+        let (paused_by_spec, filter_hash, address) = self.planned(edge);
+        let same_plan = edge.peer_spec_hash == self.config.spec_hash;
+        v1::EdgeStatus {
+            source: edge.edge.source.to_string(),
+            target: edge.edge.target.to_string(),
+            direction: direction.into(),
+            state: edge_state(edge.state).into(),
+            reason: edge.reason.clone(),
+            message: edge.message.clone(),
+            progress: edge.progress,
+            source_incarnation: self.source_incarnation(edge),
+            source_head: edge.source_head,
+            lag_events: edge.lag.events,
+            lag_seconds: edge
+                .lag
+                .micros
+                .map(|m| m.max(0).unsigned_abs().div_ceil(1_000_000)),
+            filtered_total: edge.filtered_total,
+            redundant_total: edge.redundant_total,
+            received_total: edge.stored_total,
+            last_error: edge.last_error.clone(),
+            last_transition: Some(timestamp_from_micros(edge.since_micros)),
+            paused_by_spec,
+            paused_by_command: self.paused.contains(&edge.edge),
+            cut: self.cut.contains(&edge.edge),
+            filter_hash,
+            peer_spec_hash: edge.peer_spec_hash.clone(),
+            spec_agrees: edge.peer_spec_hash.is_empty() || same_plan,
+            address,
+        }
+    }
+}
+
+fn edge_state(state: EdgeState) -> v1::EdgeState {
+    match state {
+        EdgeState::Pending => v1::EdgeState::Pending,
+        EdgeState::Connecting => v1::EdgeState::Connecting,
+        EdgeState::CatchingUp => v1::EdgeState::CatchingUp,
+        EdgeState::Streaming => v1::EdgeState::Streaming,
+        EdgeState::Paused => v1::EdgeState::Paused,
+        EdgeState::Stalled => v1::EdgeState::Stalled,
+        EdgeState::Unreachable => v1::EdgeState::Unreachable,
+        EdgeState::Incompatible => v1::EdgeState::Incompatible,
+        EdgeState::Rejected => v1::EdgeState::Rejected,
+        EdgeState::SourceReset => v1::EdgeState::SourceReset,
+    }
+}

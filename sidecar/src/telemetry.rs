@@ -1,0 +1,16 @@
+//! Logs of the process: to standard error, as text or JSON.
+
+use tidelog_config::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+/// Begins to log. `RUST_LOG` overrides the level.
+pub fn init(level: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.init(),
+    }
+}
