@@ -44,10 +44,10 @@ async fn serve(config: Config) -> Result<()> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping: finishing what is in flight");
+    // Supervisors repeat SIGTERM; only a person's second Ctrl-C means "at once".
     tokio::select! {
         () = location.shut_down() => {}
-        _ = terminate.recv() => tracing::warn!("asked twice: leaving at once; the next start proves what was committed"),
-        _ = interrupt.recv() => tracing::warn!("asked twice: leaving at once; the next start proves what was committed"),
+        _ = interrupt.recv() => tracing::warn!("interrupted again: leaving at once; the next start proves what was committed"),
     }
     Ok(())
 }

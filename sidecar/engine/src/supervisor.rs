@@ -327,10 +327,14 @@ impl Supervisor {
                 tokio::time::sleep(Duration::from_micros(wait.unsigned_abs())).await;
             }
         }
-        tracing::warn!(
-            log = %self.options.log, location = %self.options.location,
-            incarnation = entry.incarnation.0, base = entry.base, reason, "raised the incarnation"
-        );
+        if entry.base == 0 && entry.incarnation == Incarnation(1) {
+            tracing::info!(log = %self.options.log, location = %self.options.location, "first start of this location");
+        } else {
+            tracing::warn!(
+                log = %self.options.log, location = %self.options.location,
+                incarnation = entry.incarnation.0, base = entry.base, reason, "raised the incarnation"
+            );
+        }
         self.status
             .send_modify(|s| s.raised = Some((entry, reason.to_owned())));
         Ok(self.options.store.state().await?)
