@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, completion, crds, diff, edge, filter, plan, read, status, tail, verify,
+    append, backup, completion, crds, dev, diff, edge, filter, plan, read, status, tail, verify,
 };
 
 /// Event logs that live at many locations, accept writes at each of them, and agree on what caused what.
@@ -116,6 +116,8 @@ pub enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run every location of the manifests on this machine, with real connections between them.
+    Dev(dev::DevArgs),
     /// Check manifests without a cluster: edges, components, findings, and a picture.
     Plan(plan::PlanArgs),
     /// Append events at a location.

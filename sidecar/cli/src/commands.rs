@@ -4,6 +4,7 @@ pub mod append;
 pub mod backup;
 pub mod completion;
 pub mod crds;
+pub mod dev;
 pub mod diff;
 pub mod edge;
 pub mod filter;
@@ -33,6 +34,7 @@ pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
             .hint("here it is table or json"));
     }
     match cli.command {
+        Command::Dev(args) => dev::run(&context, args),
         Command::Plan(args) => plan::run(&context, &args),
         Command::Crds(args) => crds::run(&context, &args),
         Command::Completion(args) => completion::run(&context, &args),

@@ -4,7 +4,7 @@
 //! .tidelog/
 //!   dev.json                 addresses and process ids      dev.lock   held while dev.json is edited
 //!   logs/orders/eu/          the database and nothing else: a copy of it is a backup
-//!   logs/orders/eu.lock      held by the process that runs the location
+//!   locks/orders/eu          held by the process that runs the location
 //!   logs/orders/eu.sock      the Unix socket of the application API
 //!   witness/orders/eu        outside of the copy on purpose: it tells an old copy from the present
 //! ```
@@ -52,10 +52,7 @@ impl DataDir {
 
     /// Held by the process that runs the location.
     pub fn location_lock(&self, log: &str, location: &LocationName) -> PathBuf {
-        self.0
-            .join("logs")
-            .join(log)
-            .join(format!("{location}.lock"))
+        self.0.join("locks").join(log).join(location.as_str())
     }
 
     /// The Unix socket of the location's application API, relative to this directory.

@@ -15,7 +15,7 @@ use crate::data_dir::DataDir;
 
 mod ports;
 
-pub use ports::{Block, DEFAULT_BASE_PORT, PortError, Service, base_port};
+pub use ports::{Block, PortError, Service, base_port};
 
 const VERSION: u32 = 1;
 /// More than any network that fits the ports of one machine.

@@ -108,10 +108,15 @@ impl Output {
         self.error_line(&format!("\x1b[33mwarning:\x1b[0m {text}"));
     }
 
+    /// Something that is wrong.
+    pub fn error(&self, text: &str) {
+        self.error_line(&format!("\x1b[1;31merror:\x1b[0m {text}"));
+    }
+
     /// Why the command ended.
     pub fn failure(&self, failure: &Failure) {
         if !failure.message.is_empty() {
-            self.error_line(&format!("\x1b[1;31merror:\x1b[0m {}", failure.message));
+            self.error(&failure.message);
         }
         if !failure.hint.is_empty() {
             self.error_line(&format!(

@@ -111,7 +111,8 @@ fn missing_manifests_are_an_error() {
     expect![[r#"
         error: the manifests cannot be used, 1 problem:
         examples/nowhere: cannot be read: No such file or directory (os error 2)
-    "#]].assert_eq(text(&output.stderr));
+    "#]]
+    .assert_eq(text(&output.stderr));
 }
 
 #[test]
@@ -192,13 +193,15 @@ fn filters_of_a_link_are_shown_and_tried() {
         store-17  eu        store-17#1/2  OrderPlaced  passes        no filter
         store-23  eu        store-23#1/1  OrderPlaced  passes        no filter
         store-23  eu        store-23#1/2  OrderPlaced  passes        no filter
-    "#]].assert_eq(text(&output.stdout));
+    "#]]
+    .assert_eq(text(&output.stdout));
     let output = tidelog(&["filter", "test", "-f", "examples/shop", "--link", "nowhere"]);
     assert_eq!(output.status.code(), Some(2));
     expect![[r#"
         error: there is no link nowhere in these manifests
           there are orders-regions, orders-stores
-    "#]].assert_eq(text(&output.stderr));
+    "#]]
+    .assert_eq(text(&output.stderr));
 }
 
 #[test]

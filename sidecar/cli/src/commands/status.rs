@@ -221,7 +221,8 @@ pub const EDGE_TITLES: [&str; 9] = [
     "LAST ERROR",
 ];
 
-fn edges_table(edges: &[LogEdge<'_>]) -> Table {
+/// Edges as a table.
+pub fn edges_table(edges: &[LogEdge<'_>]) -> Table {
     let mut table = table(&EDGE_TITLES);
     for edge in edges {
         table.add_row(edge_cells(edge));
