@@ -1,4 +1,7 @@
 //! What a batch has to know before it is decided: all questions in one statement, hence one snapshot.
+//!
+//! `LATERAL (... OFFSET 0)` is looked up row by row through an index. A plain join would be rather scanned and hashed: the planner knows nothing
+//! of how many questions there are.
 
 use tidelog_store::{CheckAnswers, CheckQuery, StoreError};
 
@@ -36,7 +39,7 @@ impl PostgresStore {
         statement.push(&format!(
             "WITH found(kind, ord, seq) AS ({})
              SELECT f.kind, f.ord, f.seq, {COLUMNS}, e.payload
-             FROM found f LEFT JOIN events e ON e.seq = f.seq AND f.kind < {CONDITION}
+             FROM found f LEFT JOIN LATERAL (SELECT * FROM events e WHERE e.seq = f.seq AND f.kind < {CONDITION} OFFSET 0) e ON true
              ORDER BY f.kind, f.ord, coalesce(e.request_index, 0)",
             parts.join(" UNION ALL ")
         ));

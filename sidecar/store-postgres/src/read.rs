@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
-use tidelog_model::{ChainHash, EventId, StoredEvent};
+use tidelog_model::{ChainHash, EventId, LocationName, StoredEvent};
 use tidelog_store::{IdRow, Page, ReadQuery, StoreError};
 
 use crate::error::store_error;
@@ -90,7 +90,8 @@ impl PostgresStore {
         statement.push(
             ") WITH ORDINALITY AS q(location, incarnation, sequence, ord)
              JOIN origins o ON o.location = q.location AND o.incarnation = q.incarnation
-             JOIN events e ON e.origin = o.id AND e.origin_sequence = q.sequence",
+             CROSS JOIN LATERAL (SELECT a.seq, a.digest FROM events a
+                                 WHERE a.origin = o.id AND a.origin_sequence = q.sequence OFFSET 0) e",
         );
         for row in self.readers.fetch(&statement).await? {
             let mut cursor = Cursor::new(&row, 0, "events");
@@ -223,7 +224,7 @@ fn page_statement(query: &ReadQuery, upper: u64) -> Statement {
         narrow.push(format!("event_type = ANY({types})"));
     }
     if !selector.origins.is_empty() {
-        let names: Vec<_> = selector.origins.iter().map(|o| o.as_str()).collect();
+        let names: Vec<_> = selector.origins.iter().map(LocationName::as_str).collect();
         let names = statement.value(names, "text[]");
         narrow.push(format!(
             "origin = ANY(ARRAY(SELECT id FROM origins WHERE location = ANY({names})))"
@@ -235,7 +236,7 @@ fn page_statement(query: &ReadQuery, upper: u64) -> Statement {
         let keys = statement.value(selector.keys.clone(), "text[]");
         let with_empty = selector.keys.iter().any(String::is_empty);
         format!(
-            "({}) m JOIN events e ON e.seq = m.seq",
+            "({}) m CROSS JOIN LATERAL (SELECT * FROM events a WHERE a.seq = m.seq OFFSET 0) e",
             keyed(&range, &narrow, &keys, with_empty)
         )
     };
@@ -268,38 +269,41 @@ impl Range {
 }
 
 fn all(narrow: &[String], table: &str) -> String {
-    narrow
-        .iter()
-        .map(|condition| format!(" AND {table}.{condition}"))
-        .collect()
+    narrow.iter().fold(String::new(), |sql, condition| {
+        sql + " AND " + table + "." + condition
+    })
 }
 
 /// The sequences of the page's events by their keys: from each index, for each key, the first `limit` in order.
 fn keyed(range: &Range, narrow: &[String], keys: &str, with_empty: bool) -> String {
     let Range { limit, .. } = range;
+    // Looked up row by row, here and where the page is put together: the planner cannot know how few rows a page has.
     let narrowed = if narrow.is_empty() {
         String::new()
     } else {
-        " JOIN events f ON f.seq = d.seq".to_owned()
+        let conditions = all(narrow, "f");
+        format!(
+            " CROSS JOIN LATERAL (SELECT FROM events f WHERE f.seq = d.seq{conditions} OFFSET 0) g"
+        )
     };
-    let mut sql = format!(
+    let mut sources = vec![format!(
         "SELECT c.seq FROM UNNEST({keys}) AS k(key) CROSS JOIN LATERAL (
              (SELECT a.seq FROM events a WHERE a.aggregate_id = k.key AND {}{} ORDER BY a.seq LIMIT {limit})
              UNION ALL
-             (SELECT d.seq FROM destinations d{narrowed} WHERE d.key = k.key AND {}{} ORDER BY d.seq LIMIT {limit})
+             (SELECT d.seq FROM destinations d{narrowed} WHERE d.key = k.key AND {} ORDER BY d.seq LIMIT {limit})
          ) c",
         range.of("a"),
         all(narrow, "a"),
         range.of("d"),
-        all(narrow, "f"),
-    );
+    )];
     if with_empty {
         // The empty key is every event without an aggregate: no index has those.
-        sql.push_str(&format!(
-            " UNION ALL (SELECT a.seq FROM events a WHERE a.aggregate_id IS NULL AND {}{} ORDER BY a.seq LIMIT {limit})",
+        sources.push(format!(
+            "(SELECT a.seq FROM events a WHERE a.aggregate_id IS NULL AND {}{} ORDER BY a.seq LIMIT {limit})",
             range.of("a"),
             all(narrow, "a"),
         ));
     }
-    format!("SELECT u.seq FROM ({sql}) u GROUP BY u.seq ORDER BY u.seq LIMIT {limit}")
+    let sources = sources.join(" UNION ALL ");
+    format!("SELECT u.seq FROM ({sources}) u GROUP BY u.seq ORDER BY u.seq LIMIT {limit}")
 }

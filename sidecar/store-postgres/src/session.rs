@@ -38,7 +38,8 @@ const PREPARE_SESSION: &str = "
            set_config('tcp_keepalives_idle', '10', false),
            set_config('tcp_keepalives_interval', '5', false),
            set_config('tcp_keepalives_count', '3', false),
-           set_config('jit', 'off', false)";
+           set_config('jit', 'off', false),
+           (SELECT count(set_config(name, '0', false)) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout'))";
 
 /// Opens connections to one database.
 #[derive(Debug)]

@@ -60,12 +60,6 @@ impl Statement {
         self.bind(value, sql_type)
     }
 
-    /// The text.
-    #[cfg(test)]
-    pub fn sql(&self) -> &str {
-        &self.sql
-    }
-
     /// Runs a read. Its values are kept, so that it can be run again.
     pub async fn fetch(&self, connection: &mut PgConnection) -> Result<Vec<PgRow>, sqlx::Error> {
         if let Some(error) = &self.failed {
