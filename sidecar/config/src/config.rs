@@ -44,7 +44,8 @@ pub struct Config {
     /// The record outside of the database that tells whether it was lost or set back; needed unless the storage is `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// Addresses to listen on.
+    /// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. `api`, `replication` and `admin` are plain text: beyond loopback they
+    /// need `insecure`.
     #[serde(default)]
     pub listen: Listen,
     /// Allows plain text beyond loopback. Everybody who reaches the ports can then read and write the log.

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. Beyond loopback the plain-text `api`, `replication` and `admin` need
-/// `insecure: true`.
+/// Addresses to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Listen {

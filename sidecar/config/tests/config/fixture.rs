@@ -55,6 +55,7 @@ pub fn load(text: &str) -> Result<Config, ConfigError> {
     Config::load(text, "sidecar.yaml", Vec::<(String, String)>::new())
 }
 
+/// The problems of a configuration, one `field: message` each.
 pub fn problems(config: &Config) -> Vec<String> {
     match config.validate() {
         Ok(()) => Vec::new(),

@@ -9,8 +9,6 @@ use tidelog_filter::OnError;
 
 use crate::fixture::{FULL, SMALL, load, location, outgoing, small};
 
-/// The problems of a configuration, one `field: message` each.
-
 #[test]
 fn a_small_file_has_the_documented_defaults() {
     let c = small();
