@@ -313,6 +313,9 @@ impl Target {
         let running = matches!(&self.phase, Phase::Streaming(stream) if stream.applying.is_none());
         if running {
             self.declare(0, 0, effects);
+            if self.status.state == EdgeState::CatchingUp {
+                self.show_running();
+            }
         }
     }
 

@@ -1,0 +1,411 @@
+//! The truth, kept beside the system: who really knew what, what every log really holds, and what the contract says about it.
+//!
+//! Nothing here is read from a vector that the system stores; vectors are what is judged.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use tidelog_core::{Accepted, Frame, Refusal};
+use tidelog_model::{ChainHash, Digest, EventId, StoredEvent, VectorTime};
+use tidelog_store::{LogState, WriteBatch};
+
+use crate::topology::{Topology, class_of};
+
+/// Events of one run; each is a bit.
+pub const EVENTS_MAX: usize = 120;
+pub type Set = u128;
+
+/// What happened, once for each event that was ever durably stored.
+struct Truth {
+    id: EventId,
+    digest: Digest,
+    /// Everything that really came before it.
+    past: Set,
+    origin: usize,
+    class: usize,
+}
+
+/// What one log holds.
+#[derive(Clone, Default)]
+pub struct Ledger {
+    pub rows: Vec<(usize, bool)>,
+    pub chain: Vec<ChainHash>,
+    pub held: Set,
+    /// Union of the pasts of what is held.
+    pub known: Set,
+    pub vector: VectorTime,
+}
+
+impl Ledger {
+    fn chain_at(&self, position: u64) -> Option<ChainHash> {
+        match position {
+            0 => Some(ChainHash::ZERO),
+            n => self.chain.get(n as usize - 1).copied(),
+        }
+    }
+}
+
+/// What a client asked for. The payload of its events is its number, so an event tells whose it is.
+#[derive(Clone)]
+pub struct Asked {
+    pub site: usize,
+    /// What the client had really seen, when it narrowed its context.
+    pub seen: Option<Set>,
+    pub request: tidelog_core::AppendRequest,
+    pub retried: bool,
+    pub refused: bool,
+    pub unknown: bool,
+    pub answered: bool,
+}
+
+pub struct Oracle {
+    topology: std::sync::Arc<Topology>,
+    events: Vec<Truth>,
+    by_id: HashMap<EventId, usize>,
+    pub ledgers: Vec<Ledger>,
+    pub asked: Vec<Asked>,
+    /// Local appends by request and index.
+    outputs: HashSet<(usize, u32)>,
+    /// Where the running stream of an edge is: its id, position and hash.
+    streams: BTreeMap<usize, (u64, u64, ChainHash)>,
+    restored: bool,
+    /// What was ever shown to anybody outside of its store.
+    shown: Set,
+}
+
+impl Oracle {
+    pub fn new(topology: std::sync::Arc<Topology>) -> Self {
+        let ledgers = vec![Ledger::default(); topology.names.len()];
+        Self {
+            topology,
+            events: Vec::new(),
+            by_id: HashMap::new(),
+            ledgers,
+            asked: Vec::new(),
+            outputs: HashSet::new(),
+            streams: BTreeMap::new(),
+            restored: false,
+            shown: 0,
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.events.len() + 40 > EVENTS_MAX
+    }
+
+    /// What somebody knows who has seen these events.
+    pub fn closed(&self, seen: Set) -> Set {
+        let bits = (0..self.events.len()).filter(|i| seen >> i & 1 == 1);
+        bits.fold(seen, |all, i| all | self.events[i].past)
+    }
+
+    pub fn bit(&self, id: &EventId) -> Set {
+        1 << self.by_id[id]
+    }
+
+    /// True when a copy of this log holds nothing but what was shown. (What a copy alone has ever seen is nobody's loss, and its id is free.)
+    pub fn all_shown(&self, site: usize) -> bool {
+        self.ledgers[site].held & !self.shown == 0
+    }
+
+    pub fn restore(&mut self, site: usize, ledger: Ledger) {
+        self.restored = true;
+        let never_seen = self.ledgers[site].held & !ledger.held & !self.shown;
+        self.by_id.retain(|_, i| never_seen >> *i & 1 == 0);
+        self.ledgers[site] = ledger;
+    }
+
+    /// A writer goes on from what its store holds.
+    pub fn continued(&mut self, site: usize) {
+        self.shown |= self.ledgers[site].held;
+    }
+
+    /// A batch is durably in a store.
+    pub fn committed(&mut self, site: usize, batch: &WriteBatch) {
+        let mut earlier = None;
+        for stored in &batch.events {
+            self.store(site, stored, &mut earlier);
+        }
+        let ledger = &self.ledgers[site];
+        assert_eq!(
+            batch.version_vector, ledger.vector,
+            "I5: the version vector is not the merge of what is stored"
+        );
+        assert!(
+            batch.covered_vector.covers(&batch.version_vector),
+            "I5: KV {} below VV {}",
+            batch.covered_vector,
+            batch.version_vector
+        );
+        let last = ledger.chain.last().copied().unwrap_or_default();
+        assert_eq!(batch.hash, last, "the chain is broken");
+        if !self.restored {
+            // P, and the same for what is covered: whoever claims it holds whatever can ever get here.
+            self.claim_is_true(site, &batch.version_vector, "I11: VV");
+            self.claim_is_true(site, &batch.covered_vector, "I5: KV");
+        }
+        if let Some((source, progress)) = &batch.progress {
+            let source = self.site(source.as_str());
+            self.progress_is_true(source, site, progress.position, progress.hash);
+        }
+    }
+
+    fn site(&self, name: &str) -> usize {
+        let names = &self.topology.names;
+        let found = names.iter().position(|n| n.as_str() == name);
+        found.expect("sources are locations")
+    }
+
+    fn store(&mut self, site: usize, stored: &StoredEvent, earlier: &mut Option<(usize, Set)>) {
+        let event = &stored.event;
+        let ledger = &self.ledgers[site];
+        assert_eq!(
+            stored.sequence,
+            ledger.rows.len() as u64 + 1,
+            "I5: numbers have a gap"
+        );
+        let index = if stored.appended_here {
+            assert!(
+                ledger.vector.covers(&event.context),
+                "I12: {} has seen {}, the log {}",
+                event.id,
+                event.context,
+                ledger.vector
+            );
+            self.remember(site, stored, earlier)
+        } else {
+            *self
+                .by_id
+                .get(&event.id)
+                .expect("a received event was appended somewhere")
+        };
+        let truth = &self.events[index];
+        assert_eq!(
+            truth.digest, stored.digest,
+            "I9: two contents of {}",
+            truth.id
+        );
+        let ledger = &mut self.ledgers[site];
+        assert_eq!(ledger.held >> index & 1, 0, "I2: {} stored twice", truth.id);
+        assert_eq!(
+            ledger.known >> index & 1,
+            0,
+            "I3: {} stored after an effect of it",
+            truth.id
+        );
+        ledger.held |= 1 << index;
+        ledger.known |= truth.past;
+        ledger.vector.merge(&event.vector_time());
+        ledger.rows.push((index, stored.appended_here));
+        let last = ledger.chain.last().copied().unwrap_or_default();
+        ledger.chain.push(last.next(&event.id, &stored.digest));
+    }
+
+    /// A new event: what its writer had really seen.
+    fn remember(
+        &mut self,
+        site: usize,
+        stored: &StoredEvent,
+        earlier: &mut Option<(usize, Set)>,
+    ) -> usize {
+        let event = &stored.event;
+        let number = request_of(&event.payload);
+        let asked = &self.asked[number];
+        assert!(
+            !asked.refused,
+            "I7: request {number} was refused and is in the log"
+        );
+        assert_eq!(asked.site, site, "a request went astray");
+        let ledger = &self.ledgers[site];
+        let mut past = asked.seen.unwrap_or(ledger.held | ledger.known);
+        if let Some((_, siblings)) = earlier.filter(|(r, _)| *r == number) {
+            past |= siblings;
+        }
+        let first = self
+            .outputs
+            .insert((number, event.metadata["index"].parse().expect("a number")));
+        assert!(
+            first || self.restored,
+            "request {number} is in the log twice"
+        );
+        for (i, other) in self.events.iter().enumerate() {
+            assert!(
+                past >> i & 1 == 0 || event.context.covers_id(&other.id),
+                "{} has seen {}, its context {} does not say so",
+                event.id,
+                other.id,
+                event.context
+            );
+        }
+        let index = self.events.len();
+        let clash = self.by_id.insert(event.id.clone(), index);
+        assert!(clash.is_none(), "I9: {} is used for two events", event.id);
+        self.events.push(Truth {
+            id: event.id.clone(),
+            digest: stored.digest,
+            past,
+            origin: site,
+            class: class_of(&event.event_type),
+        });
+        *earlier = Some((number, past | 1 << index));
+        index
+    }
+
+    /// Everything at or below the vector that can ever get here is here.
+    fn claim_is_true(&self, site: usize, vector: &VectorTime, what: &str) {
+        let held = self.ledgers[site].held;
+        for (i, truth) in self.events.iter().enumerate() {
+            if held >> i & 1 == 0 && vector.covers_id(&truth.id) {
+                let reached = self.topology.reach(truth.origin, truth.class);
+                assert!(
+                    !reached[site],
+                    "{what} {vector} of {} claims {}, which it does not hold",
+                    self.topology.names[site], truth.id
+                );
+            }
+        }
+    }
+
+    /// Q: progress on a source means that everything up to there which the edge admits is held.
+    fn progress_is_true(&self, source: usize, target: usize, position: u64, hash: ChainHash) {
+        let from = &self.ledgers[source];
+        if from.chain_at(position) != Some(hash) {
+            // Progress on a history that the source has lost since.
+            assert!(
+                self.restored,
+                "I5: progress {position} beyond the source or with another hash"
+            );
+            return;
+        }
+        let edge = self.topology.edges.iter();
+        let edge = edge
+            .copied()
+            .find(|e| e.source == source && e.target == target)
+            .expect("frames come along edges");
+        let filter = self.topology.filter(edge);
+        for (index, appended_here) in &from.rows[..position as usize] {
+            let truth = &self.events[*index];
+            if filter.passes(truth.class, *appended_here) {
+                assert_eq!(
+                    self.ledgers[target].held >> index & 1,
+                    1,
+                    "I11: progress {position}, but {} is missing",
+                    truth.id
+                );
+            }
+        }
+    }
+
+    pub fn answered(&mut self, site: usize, number: usize, answer: &Result<Accepted, Refusal>) {
+        let ledger = &self.ledgers[site];
+        let asked = &mut self.asked[number];
+        asked.answered = true;
+        match answer {
+            Ok(accepted) => {
+                assert_eq!(accepted.ids.len(), asked.request.events.len());
+                for id in &accepted.ids {
+                    let index = self.by_id.get(id).expect("I7: answered, but never stored");
+                    assert_eq!(ledger.held >> index & 1, 1, "I1: {id} answered, not stored");
+                }
+            }
+            Err(Refusal::OutcomeUnknown(_)) => asked.unknown = true,
+            Err(_) if asked.retried || asked.unknown => {}
+            Err(refusal) => {
+                let stored = self.outputs.iter().any(|(n, _)| *n == number);
+                assert!(!stored, "I7: stored, but answered {refusal}");
+                asked.refused = true;
+            }
+        }
+    }
+
+    /// The live order is the order of the log.
+    pub fn published(&mut self, site: usize, events: &[StoredEvent]) {
+        for stored in events {
+            let (index, _) = self.ledgers[site].rows[stored.sequence as usize - 1];
+            self.shown |= 1 << index;
+            assert_eq!(
+                self.events[index].id, stored.event.id,
+                "I6: published in another order than stored"
+            );
+        }
+    }
+
+    pub fn opened(&mut self, edge: usize, stream: u64, position: u64, hash: ChainHash) {
+        self.streams.insert(edge, (stream, position, hash));
+    }
+
+    /// A frame leaves its source.
+    pub fn sent(&mut self, edge: usize, frame: &Frame) {
+        let expected = self.streams.get(&edge).copied();
+        assert_eq!(
+            expected,
+            Some((frame.stream, frame.from, frame.hash_from)),
+            "I13: frame ({}, {}] does not continue its stream",
+            frame.from,
+            frame.to
+        );
+        self.streams
+            .insert(edge, (frame.stream, frame.to, frame.hash_to));
+        let e = self.topology.edges[edge];
+        let filter = self.topology.filter(e);
+        let ledger = &self.ledgers[e.source];
+        for received in &frame.events {
+            let index = self.by_id[&received.event.id];
+            let row = ledger.rows.iter().find(|(i, _)| *i == index);
+            let (_, appended_here) = row.expect("what is sent is stored");
+            assert!(
+                filter.passes(self.events[index].class, *appended_here),
+                "I10: {} left its source",
+                received.event.id
+            );
+        }
+    }
+
+    /// When nothing moves any more: the whole state, not a sum of it.
+    pub fn at_rest(&self, states: &[LogState]) {
+        for (site, state) in states.iter().enumerate() {
+            let ledger = &self.ledgers[site];
+            assert_eq!(state.head, ledger.rows.len() as u64);
+            assert_eq!(state.version_vector, ledger.vector);
+            assert_eq!(state.hash, ledger.chain_at(state.head).expect("the head"));
+        }
+        for e in &self.topology.edges {
+            let (source, target) = (&states[e.source], &states[e.target]);
+            let names = &self.topology.names;
+            let way = format!("{}->{}", names[e.source], names[e.target]);
+            let progress = target.progress.get(&names[e.source]);
+            let (position, hash) = progress.map_or((0, ChainHash::ZERO), |p| (p.position, p.hash));
+            assert_eq!(
+                (position, hash),
+                (source.head, source.hash),
+                "{way} is not at the source's head"
+            );
+            // I4, edge by edge, which is closure along paths.
+            let filter = self.topology.filter(*e);
+            for (index, appended_here) in &self.ledgers[e.source].rows {
+                let truth = &self.events[*index];
+                let admitted = filter.passes(truth.class, *appended_here);
+                assert!(
+                    !admitted || self.ledgers[e.target].held >> index & 1 == 1,
+                    "I4: {} never came along {way}",
+                    truth.id
+                );
+            }
+            let behind = self.topology.behind(*e);
+            let news = source
+                .covered_vector
+                .filtered(|o| behind.contains(&o.location));
+            assert!(
+                target.covered_vector.covers(&news),
+                "{way}: KV {} was never told {news}",
+                target.covered_vector
+            );
+        }
+    }
+}
+
+/// The request that an event belongs to.
+pub fn request_of(payload: &[u8]) -> usize {
+    let text = std::str::from_utf8(payload).expect("payloads are text");
+    let number = text.split(' ').next().and_then(|n| n.parse().ok());
+    number.expect("payloads begin with the number of their request")
+}

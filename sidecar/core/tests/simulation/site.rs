@@ -1,0 +1,263 @@
+//! One location: a disk that survives, a witness, and a process that does not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tidelog_core::{
+    Identity, LogCore, LogView, ProvenHead, Source, SourceInput, Stamp, StartDecision, Target,
+    Ticket, Witness, Writer, WriterLimits, decide_start,
+};
+use tidelog_model::{Incarnation, LocationName, Selector};
+use tidelog_store::{
+    CheckQuery, Guard, InstanceId, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot,
+    MemoryStore, Page, Raise, ReadQuery, WriteBatch,
+};
+
+use crate::dice::Dice;
+use crate::oracle::Ledger;
+
+/// The memory store never waits.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("the memory store never waits")
+}
+
+pub struct Site {
+    pub name: LocationName,
+    pub store: MemoryStore,
+    pub witness: Option<Witness>,
+    pub backups: Vec<(MemorySnapshot, Ledger)>,
+    pub process: Option<Process>,
+    /// What a dead process had sent to its database and is still on its way.
+    pub zombie: Option<WriteBatch>,
+    nonce: u64,
+    limits: WriterLimits,
+}
+
+/// A store operation that the writer waits for.
+pub enum Operation {
+    Check(CheckQuery),
+    Commit(Box<WriteBatch>),
+    Find(Vec<tidelog_model::EventId>),
+    Resolve(u64),
+}
+
+/// Whom an answer of the writer is for.
+pub enum Waiting {
+    Request(usize),
+    Frame { edge: usize, connection: u64 },
+    GoBack { edge: usize, connection: u64 },
+}
+
+pub struct SourceEnd {
+    pub machine: Source,
+    /// A look into the log that the machine waits for.
+    pub lookup: Option<Lookup>,
+    pub view_due: bool,
+}
+
+pub enum Lookup {
+    Hash(u64),
+    Read { after: u64, to: u64 },
+}
+
+pub struct TargetEnd {
+    pub machine: Target,
+    pub view_due: bool,
+}
+
+pub struct Process {
+    pub writer: Writer,
+    pub view: Arc<LogView>,
+    pub operation: Option<Operation>,
+    pub waiting: HashMap<Ticket, Waiting>,
+    pub next_ticket: Ticket,
+    pub sources: BTreeMap<usize, SourceEnd>,
+    pub targets: BTreeMap<usize, TargetEnd>,
+}
+
+impl Process {
+    pub fn ticket(&mut self, waiting: Waiting) -> Ticket {
+        self.next_ticket += 1;
+        self.waiting.insert(self.next_ticket, waiting);
+        self.next_ticket
+    }
+}
+
+impl Site {
+    pub fn new(name: LocationName, dice: &mut Dice) -> Self {
+        Self {
+            name,
+            store: disk(None),
+            witness: None,
+            backups: Vec::new(),
+            process: None,
+            zombie: None,
+            nonce: 0,
+            limits: WriterLimits {
+                batch_events_max: 1 + dice.below(6),
+                batch_bytes_max: 20 + dice.below(400),
+                queue_requests_max: 2 + dice.below(6),
+                ..WriterLimits::default()
+            },
+        }
+    }
+
+    pub fn state(&self) -> LogState {
+        now(self.store.state()).expect("memory can be read")
+    }
+
+    pub fn backup(&mut self, ledger: &Ledger) {
+        self.backups.push((self.store.snapshot(), ledger.clone()));
+    }
+
+    /// Not while it serves, and not when nothing else tells that the location has ever been.
+    pub fn lose_witness(&mut self) {
+        if self.process.is_none() && self.state().lineage.current().is_some() {
+            self.witness = None;
+        }
+    }
+
+    /// An older copy takes the place of the disk. An empty one without a witness would be a location that never was: nobody can tell.
+    pub fn restore(&mut self, number: usize, known: bool) -> Option<Ledger> {
+        let (snapshot, ledger) = self.backups[number].clone();
+        let store = disk(Some(snapshot));
+        let served = now(store.state()).is_ok_and(|s| s.lineage.current().is_some());
+        if !known && !served {
+            return None;
+        }
+        self.store = store;
+        Some(ledger)
+    }
+
+    pub fn take_lease(&mut self) -> (u64, LogState) {
+        self.nonce += 1;
+        let lease = Lease {
+            owner: "simulation".into(),
+            address: String::new(),
+            nonce: self.nonce,
+            ttl: Duration::from_secs(5),
+        };
+        match now(self.store.acquire_lease(&lease)) {
+            Ok(LeaseOutcome::Acquired(state)) => (self.nonce, *state),
+            other => unreachable!("one owner, one lease: {other:?}"),
+        }
+    }
+
+    /// Proves continuity or raises; returns the writer and whether the log was raised. `None`: it died on the way.
+    pub fn start(
+        &mut self,
+        now_micros: &mut i64,
+        stamp: Stamp,
+        dies: impl Fn(&mut Dice) -> bool,
+        dice: &mut Dice,
+    ) -> Option<(Writer, LogView, bool)> {
+        let (nonce, state) = self.take_lease();
+        let committed = self.witness.as_ref().and_then(|w| w.committed);
+        let hash = committed
+            .and_then(|head| now(self.store.hash_at(head.sequence)).expect("memory can be read"));
+        let instance = InstanceId {
+            system: "simulation".into(),
+            timeline: String::new(),
+            started: None,
+        };
+        let witness = self.witness.as_ref();
+        let decision = decide_start(&state, witness, &instance, hash, *now_micros);
+        let (entry, raised) = match decision {
+            StartDecision::Continue(_) => (None, false),
+            StartDecision::First(entry) => (Some(entry), false),
+            StartDecision::Raise {
+                entry,
+                not_before_micros,
+                ..
+            } => {
+                *now_micros = (*now_micros).max(not_before_micros);
+                (Some(entry), true)
+            }
+        };
+        if let Some(entry) = entry {
+            let known = self.witness.get_or_insert_with(Witness::default);
+            known.incarnation = known.incarnation.max(entry.incarnation);
+            if dies(dice) {
+                return None;
+            }
+            let guard = Guard {
+                incarnation: state.incarnation(),
+                nonce,
+                head: state.head,
+            };
+            let raise = Raise {
+                guard,
+                entry,
+                rewrite: None,
+            };
+            now(self.store.raise(&raise)).expect("the lease was just taken");
+            if dies(dice) {
+                return None;
+            }
+        }
+        let state = self.state();
+        self.witness = Some(Witness {
+            incarnation: state.incarnation(),
+            instance: Some(instance),
+            clean_stop: None,
+            committed: Some(ProvenHead {
+                sequence: state.head,
+                hash: state.hash,
+            }),
+        });
+        let identity = Identity {
+            location: self.name.clone(),
+            nonce,
+        };
+        let core = LogCore::new(identity, &state);
+        let mut writer = Writer::new(core, stamp, self.limits);
+        writer.set_recovering(raised);
+        assert_ne!(state.incarnation(), Incarnation(0));
+        let view = LogView::of(self.name.clone(), &state);
+        assert_eq!(view, writer.core().view(), "two ways to one view");
+        Some((writer, view, raised))
+    }
+
+    pub fn look(&self, lookup: &Lookup, dice: &mut Dice) -> SourceInput {
+        match lookup {
+            Lookup::Hash(position) => SourceInput::Hash {
+                position: *position,
+                hash: now(self.store.hash_at(*position)).expect("memory can be read"),
+            },
+            Lookup::Read { after, to } => SourceInput::Page {
+                after: *after,
+                page: self.page(*after, *to, 1 + dice.below(8)),
+            },
+        }
+    }
+
+    fn page(&self, after: u64, to: u64, events_max: usize) -> Page {
+        let query = ReadQuery {
+            after,
+            to,
+            events_max,
+            bytes_max: usize::MAX,
+            scan_max: 100,
+            selector: Selector::default(),
+        };
+        now(self.store.read(&query)).expect("memory can be read")
+    }
+
+    /// Everything that is published.
+    pub fn read(&self) -> Vec<tidelog_model::StoredEvent> {
+        let head = self.process.as_ref().map_or(0, |p| p.view.head);
+        if head == 0 {
+            return Vec::new();
+        }
+        self.page(0, head, usize::MAX).events
+    }
+}
+
+fn disk(snapshot: Option<MemorySnapshot>) -> MemoryStore {
+    match snapshot {
+        None => MemoryStore::new(Arc::new(|| 0)),
+        Some(snapshot) => MemoryStore::restore(snapshot, Arc::new(|| 0)),
+    }
+}
