@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidelog_core::LogView;
 use tidelog_engine::{
-    LogReader, Publisher, ReaderOptions, Start, SubscribeRequest, Subscription, SubscriptionItem,
-    published,
+    LogReader, Publisher, ReaderOptions, Start, SubscribeError, SubscribeRequest, Subscription,
+    SubscriptionItem, published,
 };
 use tidelog_model::{Event, Incarnation, Position, StoredEvent, VectorTime};
 use tidelog_store::generate::{self, Peer, Writer};
@@ -15,7 +15,7 @@ use tidelog_store::{LogStore, ReadQuery, WriteBatch};
 use crate::gate::GatedStore;
 
 /// Nothing in a test takes this long unless it hangs.
-pub const HANG: Duration = Duration::from_secs(20);
+pub const HANG: Duration = Duration::from_secs(10);
 
 pub struct Log {
     pub store: Arc<GatedStore>,
@@ -179,6 +179,14 @@ pub async fn next(subscription: &mut Subscription) -> SubscriptionItem {
         .await
         .expect("an item in time")
         .unwrap()
+}
+
+/// Why a subscription ends, or the end of the test when it does not for long.
+pub async fn ended(subscription: &mut Subscription) -> SubscribeError {
+    tokio::time::timeout(HANG, subscription.next())
+        .await
+        .expect("an end in time")
+        .unwrap_err()
 }
 
 /// What a subscription says up to and including caught up: sequences, and the position of the caught up.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tidelog_engine::{AwaitError, Closed, Ends, ReaderOptions};
 use tidelog_model::VectorTime;
+use tokio::time::timeout;
 
-use crate::log::{Log, eu, peer_events, small, version};
+use crate::log::{HANG, Log, eu, peer_events, small, version};
 
 fn wait(
     log: &Log,
@@ -13,7 +14,10 @@ fn wait(
     deadline: Option<Duration>,
 ) -> impl Future<Output = Result<VectorTime, AwaitError>> + use<> {
     let (reader, token) = (log.reader.clone(), version(token));
-    async move { Ok((*reader.wait_for(&token, deadline).await?.covered_vector).clone()) }
+    async move {
+        let answer = timeout(HANG, reader.wait_for(&token, deadline)).await;
+        Ok((*answer.expect("an answer in time")?.covered_vector).clone())
+    }
 }
 
 const SOON: Option<Duration> = Some(Duration::from_millis(25));
