@@ -73,7 +73,7 @@ impl<'a> Driver<'a> {
         let third = (self.supervisor.options.lease_ttl / 3).max(Duration::from_millis(100));
         let mut lease = tokio::time::interval_at(tokio::time::Instant::now() + third, third);
         lease.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut prune = tokio::time::interval(Duration::from_secs(60));
+        let mut prune = tokio::time::interval(Duration::from_mins(1));
         prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         prune.reset();
         let recovering = tokio::time::sleep(self.supervisor.options.recovering_max);
@@ -340,9 +340,8 @@ impl<'a> Driver<'a> {
         for (_, reply) in self.replies.drain() {
             match reply {
                 Reply::Append(reply) if undecided => {
-                    reply.send(Err(tidelog_core::Refusal::OutcomeUnknown(
-                        "the writer stopped while it was committing".into(),
-                    )))
+                    let text = "the writer stopped while it was committing".to_owned();
+                    reply.send(Err(tidelog_core::Refusal::OutcomeUnknown(text)));
                 }
                 Reply::Append(reply) => reply.send(Err(tidelog_core::Refusal::NotWriter)),
                 Reply::Work(reply) => {

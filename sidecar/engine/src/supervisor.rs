@@ -145,6 +145,12 @@ impl Supervisor {
         tracing::warn!(log = %self.options.log, location = %self.options.location, %error, "cannot serve, trying again");
         self.set_phase(LogPhase::Failing(error.to_string()));
         *pause = (*pause * 2).min(Duration::from_secs(5));
+        if *pause >= Duration::from_secs(1) {
+            // Readers have waited long enough for the history to be settled: tell them to come again.
+            self.publisher.close(Closed::NotWriter {
+                address: String::new(),
+            });
+        }
         *pause
     }
 

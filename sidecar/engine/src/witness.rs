@@ -216,8 +216,8 @@ fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
     let mut rest = &body[8..];
     let counter = u64::from_be_bytes(take(&mut rest)?);
     let incarnation = Incarnation(u32::from_be_bytes(take(&mut rest)?));
-    let clean_stop = take_head(&mut rest)?;
-    let committed = take_head(&mut rest)?;
+    let (stopped, clean_stop) = take_head(&mut rest)?;
+    let (answered, committed) = take_head(&mut rest)?;
     let has_instance = take::<1>(&mut rest)?[0] == 1;
     let instance = if has_instance {
         let system = take_text(&mut rest)?;
@@ -237,8 +237,8 @@ fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
         Witness {
             incarnation,
             instance,
-            clean_stop,
-            committed,
+            clean_stop: stopped.then_some(clean_stop),
+            committed: answered.then_some(committed),
         },
     ))
 }
@@ -249,11 +249,12 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
-fn take_head(rest: &mut &[u8]) -> Option<Option<ProvenHead>> {
+/// Whether there is a head, and it; an absent one takes its place all the same.
+fn take_head(rest: &mut &[u8]) -> Option<(bool, ProvenHead)> {
     let present = take::<1>(rest)?[0] == 1;
     let sequence = u64::from_be_bytes(take(rest)?);
     let hash = ChainHash(take(rest)?);
-    Some(present.then_some(ProvenHead { sequence, hash }))
+    Some((present, ProvenHead { sequence, hash }))
 }
 
 fn take_text(rest: &mut &[u8]) -> Option<String> {
