@@ -17,7 +17,7 @@ use crate::target::TargetDriver;
 /// A pause after which somebody looks again whether a person has lifted what holds the edge.
 const SHORT_MAX: Duration = Duration::from_secs(1);
 /// The pause after a refusal that time alone does not lift.
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 enum Driver {
     Source(Box<SourceDriver>),
@@ -190,18 +190,13 @@ impl EdgeTask {
                 None => std::future::pending().await,
             }
         };
-        tokio::pin!(dialling);
-        loop {
-            tokio::select! {
-                dialled = &mut dialling => {
-                    return dialled.map_err(|error| Unconnected::Failed(error.to_string()));
-                }
-                signal = self.signals.next() => match signal {
-                    Signal::Accepted(connection) => return Ok(*connection),
-                    Signal::Stop => return Err(Unconnected::Stop),
-                    Signal::Control | Signal::Epoch => return Err(Unconnected::Again),
-                },
-            }
+        tokio::select! {
+            dialled = dialling => dialled.map_err(|error| Unconnected::Failed(error.to_string())),
+            signal = self.signals.next() => match signal {
+                Signal::Accepted(connection) => Ok(*connection),
+                Signal::Stop => Err(Unconnected::Stop),
+                Signal::Control | Signal::Epoch => Err(Unconnected::Again),
+            },
         }
     }
 

@@ -20,6 +20,7 @@
 //! | [`listener`] | serving it on a socket whose connections can be broken |
 
 mod backoff;
+mod config;
 mod connection;
 mod context;
 mod edge;

@@ -136,7 +136,7 @@ impl Default for Tuning {
             backoff_max: Duration::from_secs(10),
             stable_after: Duration::from_secs(2),
             empty_frame_delay: Duration::from_millis(25),
-            proof_interval: Duration::from_secs(3_600),
+            proof_interval: Duration::from_hours(1),
             connect_timeout: Duration::from_secs(5),
         }
     }

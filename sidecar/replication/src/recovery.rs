@@ -60,8 +60,9 @@ pub struct RecoveryStatus {
     pub reason: &'static str,
     /// For people.
     pub message: String,
-    /// Own ids of closed incarnations that peers have and this location lacked when it heard of them.
-    pub lacking: Vec<IdRange>,
+    /// Own ids that peers hold and this location had lost when it raised its incarnation. Not every number in a range need be an own event.
+    /// What has come back since stays listed: with a filtered edge nobody can tell whether all of it has.
+    pub lost: Vec<IdRange>,
     /// Peers that were not heard, or not caught up with, since the writer began.
     pub waiting_for: Vec<LocationName>,
 }
@@ -74,7 +75,7 @@ struct Heard {
     caught_up: BTreeSet<EdgeId>,
     /// Entries of the own closed incarnations: what peers cover.
     covered: VectorTime,
-    lacking: BTreeMap<Origin, (u64, u64)>,
+    lost: BTreeMap<Origin, (u64, u64)>,
     taken_over: bool,
 }
 
@@ -131,13 +132,12 @@ impl Recovery {
             news = true;
         }
         for (origin, last) in stored.iter() {
-            let held = view.version_vector.get(origin);
-            if last > held {
-                let first = held + 1;
-                let range = heard.lacking.entry(origin.clone()).or_insert((first, last));
-                let wider = (range.0.min(first), range.1.max(last));
-                news |= *range != wider;
-                *range = wider;
+            // What was kept of an incarnation ends where the next one began, whatever has come back since.
+            let kept = view.lineage.safe_until(origin.incarnation);
+            if last > kept {
+                let range = heard.lost.entry(origin.clone()).or_insert((kept + 1, last));
+                news |= last > range.1;
+                range.1 = range.1.max(last);
             }
         }
         drop(heard);
@@ -227,8 +227,8 @@ impl Recovery {
             return RecoveryStatus::default();
         }
         let heard = self.lock();
-        let lacking: Vec<IdRange> = heard
-            .lacking
+        let lost: Vec<IdRange> = heard
+            .lost
             .iter()
             .map(|(origin, (first, last))| IdRange {
                 origin: origin.clone(),
@@ -240,15 +240,15 @@ impl Recovery {
             let names: Vec<&str> = names.iter().map(LocationName::as_str).collect();
             names.join(", ")
         };
-        let (state, reason, message) = if !lacking.is_empty() && around.filtered_outgoing {
-            let ranges: Vec<String> = lacking.iter().map(ToString::to_string).collect();
+        let (state, reason, message) = if !lost.is_empty() && around.filtered_outgoing {
+            let ranges: Vec<String> = lost.iter().map(ToString::to_string).collect();
             let message = format!(
                 "peers hold {} that were lost here; an outgoing edge is filtered, so what it kept back, and the order of what comes back, cannot be restored",
                 ranges.join(", ")
             );
             (RecoveryState::Incomplete, "FilteredEdges", message)
         } else if !waiting_for.is_empty() {
-            let reason = if lacking.is_empty() {
+            let reason = if lost.is_empty() {
                 "PeersNotHeard"
             } else {
                 "CatchingUp"
@@ -262,7 +262,7 @@ impl Recovery {
             state,
             reason,
             message,
-            lacking,
+            lost,
             waiting_for,
         }
     }

@@ -280,10 +280,12 @@ impl TargetDriver {
                 }
                 self.feed(cx, run, TargetInput::Heartbeat(heartbeat));
             }
-            Said::Wanted(stream, id) if stream == run.stream && id.origin.location == self.id.1 => {
-                if run.lookup.is_none() {
-                    run.lookup = Some(Box::pin(prove(cx.log.clone(), stream, id)));
-                }
+            Said::Wanted(stream, id)
+                if stream == run.stream
+                    && id.origin.location == self.id.1
+                    && run.lookup.is_none() =>
+            {
+                run.lookup = Some(Box::pin(prove(cx.log.clone(), stream, id)));
             }
             // Everything else is not a source's to say, or belongs to another stream.
             _ => {}

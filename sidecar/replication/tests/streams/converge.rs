@@ -20,7 +20,7 @@ async fn same_everywhere(net: &Net, at: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_locations_that_write_at_once_converge() {
     let net = Net::running(&["eu", "us"], mesh(&["eu", "us"])).await;
-    for i in 0..50 {
+    for _ in 0..50 {
         tokio::join!(net.append("eu", "e"), net.append("us", "u"));
     }
     net.settle(&["eu", "us"], 100).await;
@@ -28,10 +28,10 @@ async fn two_locations_that_write_at_once_converge() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mesh_of_three_converges_and_hardly_sends_anything_twice() {
+async fn a_mesh_of_three_converges() {
     let names = ["ap", "eu", "us"];
     let net = Net::running(&names, mesh(&names)).await;
-    for i in 0..30 {
+    for _ in 0..30 {
         tokio::join!(
             net.append("eu", "e"),
             net.append("us", "u"),
@@ -40,14 +40,19 @@ async fn a_mesh_of_three_converges_and_hardly_sends_anything_twice() {
     }
     net.settle(&names, 90).await;
     same_everywhere(&net, &names).await;
+    let count =
+        |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
     for at in names {
-        assert_eq!(
-            net.log(at)
-                .counters()
-                .guard_hits
-                .load(std::sync::atomic::Ordering::Relaxed),
-            0
+        let counters = net.log(at).counters();
+        assert_eq!(count(&counters.guard_hits), 0);
+        let (stored, redundant) = (
+            count(&counters.replicated_events),
+            count(&counters.redundant_events),
         );
+        println!("at {at}: {stored} events stored, {redundant} received in vain");
+        assert_eq!(stored, 60);
+        // Live events race what was declared of them; 60 can come over a second edge, 30 own ones back over each of two.
+        assert!(redundant <= 120, "{redundant} of {stored} at {at}");
     }
 }
 
@@ -60,7 +65,7 @@ async fn with_one_edge_of_a_triangle_cut_events_come_by_the_third_location() {
         net.until(source, source, target, EdgeState::Unreachable)
             .await;
     }
-    for i in 0..10 {
+    for _ in 0..10 {
         net.append("eu", "e").await;
         net.append("us", "u").await;
     }
@@ -80,11 +85,11 @@ async fn a_late_location_catches_up_through_many_frames_while_its_own_writes_go_
     net.tuning.frame_events_max = 7;
     net.tuning.window_bytes = 4_000;
     net.start("eu").await;
-    for i in 0..300 {
+    for _ in 0..300 {
         net.append("eu", "e").await;
     }
     net.start("us").await;
-    for i in 0..50 {
+    for _ in 0..50 {
         net.append("us", "u").await;
     }
     net.settle(&["eu", "us"], 350).await;

@@ -42,6 +42,16 @@ pub fn key(source: &str, target: &str) -> EdgeKey {
     }
 }
 
+/// A loopback address that no outgoing connection uses, so that a location finds its port free when it starts again.
+fn own_address() -> SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let n = (std::process::id() << 7).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+    let [_, a, b, c] = n.to_be_bytes();
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, a | 1, b, c)), 0)
+}
+
 /// Which end dials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dial {
@@ -120,7 +130,7 @@ impl Net {
             .try_init();
         let mut addresses = BTreeMap::new();
         for name in names {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind(own_address()).await.unwrap();
             addresses.insert(*name, listener.local_addr().unwrap());
         }
         Self {
