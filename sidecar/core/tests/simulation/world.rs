@@ -637,7 +637,7 @@ impl World {
             return;
         }
         let number = self.oracle.asked.len();
-        let events = (0..1 + self.dice.below(3))
+        let events = (0..=self.dice.below(3))
             .map(|i| self.new_event(number, i))
             .collect();
         let session = self
