@@ -10,7 +10,14 @@
 //! | [`checker`] | one judge per invariant over that record |
 
 pub mod checker;
+pub mod client;
 pub mod history;
 pub mod journal;
+pub mod manifests;
+pub mod network;
+pub mod ports;
 pub mod postgres;
+pub mod process;
 pub mod record;
+pub mod session;
+pub mod subscriber;

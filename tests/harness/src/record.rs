@@ -301,8 +301,6 @@ pub struct Progress {
     pub target_incarnation: u32,
     /// Up to which position of the source.
     pub progress: u64,
-    /// Events that only the last guard of the store recognised.
-    pub duplicates: u64,
 }
 
 /// An incarnation seen in force.
@@ -356,4 +354,6 @@ pub struct Dump {
     pub covered_vector: Vector,
     /// Incoming edges.
     pub edges: Vec<Progress>,
+    /// What the location warns of.
+    pub warnings: Vec<String>,
 }

@@ -45,6 +45,7 @@ fn dump(location: &str, facts: Vec<Fact>) -> Dump {
         covered_vector: version_vector.clone(),
         version_vector,
         edges: Vec::new(),
+        warnings: Vec::new(),
         facts,
     }
 }
@@ -75,7 +76,6 @@ fn progress(source: &str, target: &str, progress: u64) -> Progress {
         source_incarnation: 1,
         target_incarnation: 1,
         progress,
-        duplicates: 0,
     }
 }
 
@@ -247,7 +247,8 @@ fn i2_sees_a_retry_that_became_a_second_event() {
 #[test]
 fn i2_sees_what_only_the_last_guard_stopped() {
     let mut history = good();
-    at(&mut history, "a").edges[0].duplicates = 1;
+    let warning = "1 duplicates were caught by the unique key only".to_owned();
+    at(&mut history, "a").warnings.push(warning);
     red(&history, &["I2"]);
 }
 

@@ -1,0 +1,285 @@
+//! A reader that follows one location over every interruption, and writes down what it got.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use tidelog_proto::error::key;
+use tidelog_proto::v1::subscribe_request::Start;
+use tidelog_proto::v1::subscribe_response::Content;
+use tidelog_proto::{ApiError, ErrorReason, v1};
+use tokio::task::JoinHandle;
+
+use crate::client::Client;
+use crate::journal::Journal;
+use crate::record::{Delivered, Fact, Subscription};
+
+/// A running subscriber. It ends when it is stopped or dropped.
+pub struct Subscriber {
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+    journal: Journal,
+}
+
+#[derive(Default)]
+struct State {
+    record: Subscription,
+    /// Where to go on: incarnation and sequence.
+    position: Option<v1::Position>,
+    /// The last acknowledgement that was answered, and the last one that was sent.
+    acknowledged: u64,
+    sent: u64,
+    streams: u64,
+}
+
+/// How it follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It keeps its position itself.
+    OwnPosition,
+    /// The log keeps its position, under its name.
+    Consumer,
+}
+
+impl Subscriber {
+    /// Follows a location from its first event.
+    pub fn start(
+        name: &str,
+        location: &str,
+        mode: Mode,
+        client: Client,
+        journal: &Journal,
+    ) -> Self {
+        let record = Subscription {
+            name: name.to_owned(),
+            location: location.to_owned(),
+            ..Subscription::default()
+        };
+        let state = Arc::new(Mutex::new(State {
+            record,
+            ..State::default()
+        }));
+        let follower = Follower {
+            name: name.to_owned(),
+            mode,
+            client,
+            state: Arc::clone(&state),
+        };
+        Self {
+            state,
+            task: tokio::spawn(follower.run()),
+            journal: journal.clone(),
+        }
+    }
+
+    /// What it has got so far.
+    pub fn record(&self) -> Subscription {
+        lock(&self.state).record.clone()
+    }
+
+    /// The last sequence it got.
+    pub fn head(&self) -> u64 {
+        let state = lock(&self.state);
+        state
+            .record
+            .events
+            .last()
+            .map_or(state.record.start, |delivered| delivered.fact.sequence)
+    }
+
+    /// How many streams it has had.
+    pub fn streams(&self) -> u64 {
+        lock(&self.state).streams
+    }
+
+    /// Waits until it got everything up to a sequence.
+    pub async fn reached(&self, sequence: u64, patience: Duration) -> Result<()> {
+        let deadline = tokio::time::Instant::now() + patience;
+        while self.head() < sequence {
+            if tokio::time::Instant::now() >= deadline {
+                let record = self.record();
+                anyhow::bail!(
+                    "subscriber {} stands at {}, not at {sequence}, after {patience:?}",
+                    record.name,
+                    self.head()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends it and hands its record to the journal.
+    pub fn stop(self) -> Subscription {
+        self.task.abort();
+        let record = self.record();
+        self.journal.pages().subscriptions.push(record.clone());
+        record
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Follower {
+    name: String,
+    mode: Mode,
+    client: Client,
+    state: Arc<Mutex<State>>,
+}
+
+impl Follower {
+    async fn run(self) {
+        loop {
+            if let Err(status) = self.stream().await {
+                self.interrupted(&status);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn stream(&self) -> Result<(), tonic::Status> {
+        let start = match self.mode {
+            Mode::Consumer => Some(Start::Consumer(self.name.clone())),
+            Mode::OwnPosition => lock(&self.state).position.map(Start::After),
+        };
+        let request = v1::SubscribeRequest {
+            start,
+            ..v1::SubscribeRequest::default()
+        };
+        let mut stream = self.client.log().subscribe(request).await?.into_inner();
+        lock(&self.state).streams += 1;
+        let mut first = true;
+        let mut caught_up = false;
+        while let Some(message) = stream.message().await? {
+            let position = message.position.unwrap_or_default();
+            let acknowledge = {
+                let mut state = lock(&self.state);
+                match message.content {
+                    Some(Content::Events(batch)) => {
+                        for event in &batch.events {
+                            state.deliver(
+                                Fact::from(event),
+                                position.incarnation,
+                                self.mode,
+                                first,
+                            );
+                            first = false;
+                        }
+                    }
+                    Some(Content::CaughtUp(_)) if caught_up => {
+                        state.complain("was told twice on one stream that it has caught up");
+                    }
+                    Some(Content::CaughtUp(_)) => caught_up = true,
+                    Some(Content::Heartbeat(_)) => {}
+                    None => state.complain("got a message without content"),
+                }
+                let stands = state
+                    .record
+                    .events
+                    .last()
+                    .map_or(state.record.start, |d| d.fact.sequence);
+                if position.sequence != stands {
+                    state.complain(&format!(
+                        "was told position {} after event {stands}",
+                        position.sequence
+                    ));
+                }
+                state.position = Some(position);
+                state.sent = state.sent.max(position.sequence);
+                self.mode == Mode::Consumer && position.sequence > state.acknowledged
+            };
+            if acknowledge {
+                let request = v1::AckRequest {
+                    consumer: self.name.clone(),
+                    position: Some(position),
+                    ..v1::AckRequest::default()
+                };
+                self.client.log().ack(request).await?;
+                lock(&self.state).acknowledged = position.sequence;
+            }
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self, status: &tonic::Status) {
+        let Some(error) = ApiError::from_status(status) else {
+            return;
+        };
+        let mut state = lock(&self.state);
+        match error.reason {
+            ErrorReason::IncarnationChanged => {
+                let told = error
+                    .metadata
+                    .get(key::LAST_SAFE_POSITION)
+                    .and_then(|text| {
+                        let (incarnation, sequence) = text.split_once('/')?;
+                        Some((incarnation.parse().ok()?, sequence.parse().ok()?))
+                    });
+                match told {
+                    Some((incarnation, sequence)) => state.go_back(v1::Position {
+                        incarnation,
+                        sequence,
+                    }),
+                    None => {
+                        state.complain(&format!("was not told the last safe position: {status:?}"));
+                    }
+                }
+            }
+            ErrorReason::PositionAhead => {
+                let text = format!("was told that its position is ahead: {}", status.message());
+                state.complain(&text);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn complain(&mut self, text: &str) {
+        // It tries again and again; once is enough.
+        if !self.record.complaints.iter().any(|known| known == text) {
+            self.record.complaints.push(text.to_owned());
+        }
+    }
+
+    fn deliver(&mut self, fact: Fact, incarnation: u32, mode: Mode, first: bool) {
+        if first && mode == Mode::Consumer {
+            // At least once: what was not acknowledged comes again, and nothing that was.
+            if fact.sequence <= self.acknowledged || fact.sequence > self.sent + 1 {
+                let (acknowledged, sent) = (self.acknowledged, self.sent);
+                self.complain(&format!(
+                    "goes on at {} after it acknowledged {acknowledged} (sent {sent})",
+                    fact.sequence
+                ));
+            }
+            self.record
+                .events
+                .retain(|delivered| delivered.fact.sequence < fact.sequence);
+        }
+        self.record.events.push(Delivered { incarnation, fact });
+    }
+
+    /// A loss has taken back what lies above a position.
+    fn go_back(&mut self, safe: v1::Position) {
+        let kept = self
+            .record
+            .events
+            .iter()
+            .take_while(|d| d.fact.sequence <= safe.sequence)
+            .count();
+        let voided = self.record.events.split_off(kept);
+        self.record.voided.push(voided);
+        self.record.told.push(safe.sequence);
+        self.position = Some(safe);
+        self.acknowledged = self.acknowledged.min(safe.sequence);
+        self.sent = self.sent.min(safe.sequence);
+    }
+}
