@@ -1,7 +1,7 @@
 //! Connections: how they are opened, what is checked of the server, and what happens to one that is left in the middle of a statement.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
@@ -15,6 +15,8 @@ use crate::statement::Statement;
 /// Everything of ours lives in this schema.
 pub const SCHEMA: &str = "tidelog";
 const SERVER_VERSION_MIN: u32 = 140_000;
+/// How long an interrupted write may take to end before callers are told to come back.
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Forces what the contract needs, whatever role, database or URI say, and asks what the server is. Set by statement, not by startup
 /// option: a session setting wins over all the others.
@@ -183,32 +185,39 @@ impl Doubts {
             .retain(|b| *b != backend);
     }
 
-    /// Ends them all and waits until they are gone. An own session may always be ended; one that ended by itself, or with its server, is
-    /// not listed any more.
+    /// Ends them all and waits until they are gone. An own session may always be ended. One that ended by itself, or with its server, is not
+    /// listed any more; a process leaves the list after its transaction is over.
     pub async fn settle(&self, control: &Channel) -> Result<(), StoreError> {
         for backend in self.all() {
-            let mut statement = Statement::new(
-                "SELECT coalesce(bool_and(pg_terminate_backend(pid, 5000)), true) FROM pg_stat_activity WHERE pid = ",
-            );
-            statement.bind(backend.pid, "int4");
-            statement.push(" AND (extract(epoch FROM backend_start) * 1000000)::int8 = ");
-            statement.bind(backend.started_micros, "int8");
-            let rows = control.fetch(&statement).await?;
-            let ended: bool = match rows.first() {
-                Some(row) => row.try_get(0).map_err(store_error)?,
-                None => false,
-            };
-            if !ended {
-                return Err(StoreError::Unavailable(format!(
-                    "an interrupted write (server process {}) does not end",
-                    backend.pid
-                )));
+            let begin = Instant::now();
+            let mut pause = Duration::from_millis(2);
+            while is_listed_and_told_to_end(backend, control).await? {
+                if begin.elapsed() > SETTLE_TIME_MAX {
+                    return Err(StoreError::Unavailable(format!(
+                        "an interrupted write (server process {}) does not end",
+                        backend.pid
+                    )));
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(50));
             }
             self.remove(backend);
             tracing::info!(pid = backend.pid, "an interrupted write has ended");
         }
         Ok(())
     }
+}
+
+async fn is_listed_and_told_to_end(
+    backend: Backend,
+    control: &Channel,
+) -> Result<bool, StoreError> {
+    let mut statement =
+        Statement::new("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ");
+    statement.bind(backend.pid, "int4");
+    statement.push(" AND (extract(epoch FROM backend_start) * 1000000)::int8 = ");
+    statement.bind(backend.started_micros, "int8");
+    Ok(!control.fetch(&statement).await?.is_empty())
 }
 
 /// A few connections of one purpose, opened when needed. (Not `sqlx::Pool`: it asks the server before or after each use, and hides why
