@@ -26,6 +26,10 @@ run: ## Build and start the example network; Ctrl-C ends it, a second start cont
 	@$(tools)/ensure-cc.sh > /dev/null
 	cargo run --locked -p tidelog-cli --bin tidelog -- dev -f $(EXAMPLE) $(ARGS)
 
+.PHONY: demo
+demo: ## Play the tour of the example network, with an explanation of each step; ends by itself
+	@$(tools)/demo.sh
+
 .PHONY: test
 test: ## Everything that CI checks: format, lints, dependency rules, generated files, all tests
 	@$(tools)/run-tests.sh
