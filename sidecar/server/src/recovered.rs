@@ -31,7 +31,7 @@ fn in_words(status: &RecoveryStatus) -> v1::Recovered {
         RecoveryState::Recovered => (true, "PulledBack"),
     };
     let missing = status
-        .lacking
+        .lost
         .iter()
         .map(|range| v1::IdRange {
             origin: Some((&range.origin).into()),

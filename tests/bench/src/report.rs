@@ -52,7 +52,7 @@ impl Report {
     /// Prints the table and writes the JSON.
     pub fn print(&self, json: Option<&Path>) -> Result<()> {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header([
+        table.load_style(UTF8_FULL_CONDENSED).set_header([
             "what",
             "storage",
             "figure",
