@@ -31,9 +31,15 @@ impl Shared {
         let copied = self.copy_file(&partial).await;
         let file = directory.join(DATABASE_FILE);
         let finished = match copied {
-            Ok(head) => finish(directory, &partial, &file)
-                .map_err(failed)
-                .map(|bytes| (head, bytes)),
+            Ok(head) => {
+                let paths = (directory.to_owned(), partial.clone(), file.clone());
+                // Flushing a large copy takes a while.
+                tokio::task::spawn_blocking(move || finish(&paths.0, &paths.1, &paths.2))
+                    .await
+                    .unwrap_or_else(|e| Err(io::Error::other(e)))
+                    .map_err(failed)
+                    .map(|bytes| (head, bytes))
+            }
             Err(error) => Err(error),
         };
         let (head, bytes) = finished.inspect_err(|_| _ = fs::remove_file(&partial))?;

@@ -32,6 +32,8 @@ const READ_AHEAD_ROWS: usize = 16;
 const READER_IDLE_MAX: Duration = Duration::from_mins(1);
 /// How long a reader is waited for.
 const READER_WAIT_MAX: Duration = Duration::from_secs(30);
+/// What is kept of the write-ahead file after a checkpoint, when a large batch has made it longer.
+const LOG_FILE_BYTES_KEPT: &str = "16777216";
 /// "TIDE": marks the file as a log in the sense of `PRAGMA application_id`.
 const APPLICATION_ID: i64 = 0x5449_4445;
 
@@ -64,7 +66,8 @@ pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Shared, Store
         .clone()
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", LOG_FILE_BYTES_KEPT);
     let mut connection = writing
         .connect()
         .await

@@ -1,10 +1,11 @@
 //! Reads beside the writer, and futures that are dropped.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, join, select};
+use futures_util::future::{join, select};
 use tidelog_model::Selector;
 
 use super::{Fixture, contents, pages, query, started};
@@ -55,33 +56,31 @@ async fn ids_are_whole(store: &dyn LogStore, until: u64) {
     }
 }
 
-/// Lets a future run for a while, then drops it. True when it ended before.
-async fn dropped_after(
-    fixture: &dyn Fixture,
-    time: Duration,
-    work: impl Future<Output = ()>,
-) -> bool {
-    let work = pin!(work);
-    let wait = fixture.pass(time);
-    matches!(select(work, wait).await, Either::Left(_))
+/// Lets a future run for a while, then drops it. Timers are too coarse for that: the time is spent polling.
+async fn dropped_after(time: Duration, work: impl Future<Output = ()>) {
+    let mut start = None;
+    let wait = poll_fn(|context| {
+        // From when the work has been polled once.
+        if start.get_or_insert_with(Instant::now).elapsed() >= time {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    });
+    select(pin!(work), wait).await;
 }
 
 /// Whatever became of a dropped write, the next one works, and the batch is there as a whole or not at all.
 pub async fn dropped_writes_leave_a_working_store(fixture: &dyn Fixture) {
     let (store, mut writer) = started(fixture).await;
     let store = store.as_ref();
-    for round in 0..40u32 {
+    for round in 0..60u32 {
         let mut attempt = writer.clone();
         let batch = attempt.append(200, |_, e| e.payload = vec![1; 500].into());
         let write = async {
             store.commit(&batch).await.expect("nothing else goes wrong");
         };
-        dropped_after(
-            fixture,
-            Duration::from_micros(u64::from(round) * 150),
-            write,
-        )
-        .await;
+        dropped_after(Duration::from_micros(u64::from(round) * 60), write).await;
 
         // The outcome is found out by taking the lease anew: after that no write of before can arrive.
         writer = Writer::start_as(store, "eu", u64::from(round) + 2).await;
@@ -105,14 +104,14 @@ pub async fn dropped_writes_leave_a_working_store(fixture: &dyn Fixture) {
             };
             store.put_consumer(&consumer).await.expect("a consumer");
         };
-        dropped_after(fixture, Duration::from_micros(u64::from(round) * 20), renew).await;
+        dropped_after(Duration::from_micros(u64::from(round) * 20), renew).await;
     }
     let raise = writer.clone().raise(2);
     let raising = async {
         let outcome = store.raise(&raise).await;
         assert!(outcome.is_ok(), "{outcome:?}");
     };
-    dropped_after(fixture, Duration::ZERO, raising).await;
+    dropped_after(Duration::ZERO, raising).await;
     let mut writer = Writer::start_as(store, "eu", 1_000).await;
     assert!(writer.incarnation.0 == 1 || writer.incarnation.0 == 2);
     let stale = writer.clone().append(1, |_, _| {});
@@ -144,15 +143,15 @@ pub async fn dropped_reads_leave_a_working_store(fixture: &dyn Fixture) {
                 .await
                 .expect("a page");
         };
-        dropped_after(fixture, time, read).await;
+        dropped_after(time, read).await;
         let ask = async {
             store.check(&check).await.expect("answers");
         };
-        dropped_after(fixture, time, ask).await;
+        dropped_after(time, ask).await;
         let look = async {
             store.state().await.expect("the state");
         };
-        dropped_after(fixture, time / 10, look).await;
+        dropped_after(time / 10, look).await;
         let own = writer.append(1, |_, _| {});
         store.commit(&own).await.expect("the writer goes on");
     }

@@ -139,6 +139,7 @@ pub async fn a_selector_that_matches_nothing_still_makes_progress(fixture: &dyn 
         while seen.last() != Some(&10) {
             let page = store.read(&wanted).await.expect("a page");
             assert!(page.events.is_empty());
+            assert!(page.scanned_to > wanted.after, "no progress");
             wanted.after = page.scanned_to;
             seen.push(page.scanned_to);
         }
