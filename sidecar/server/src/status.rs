@@ -168,14 +168,21 @@ impl Context {
         .unwrap_or_default()
     }
 
-    /// The source's incarnation in which the progress counts.
-    fn source_incarnation(&self, edge: &EdgeStatus) -> u32 {
-        let held = match edge.direction {
-            Direction::Incoming => self.view.progress.get(&edge.edge.source),
-            Direction::Outgoing => return self.view.current().incarnation.0,
-        };
-        held.and_then(|p| p.lineage.current())
-            .map_or(0, |e| e.incarnation.0)
+    /// How far the source is copied, and in which of its incarnations that counts. What is copied to here is in the log, so it is known
+    /// before the first stream as well.
+    fn progress(&self, edge: &EdgeStatus) -> (u64, u32) {
+        match edge.direction {
+            Direction::Outgoing => (edge.progress, self.view.current().incarnation.0),
+            Direction::Incoming => {
+                self.view
+                    .progress
+                    .get(&edge.edge.source)
+                    .map_or((0, 0), |held| {
+                        let current = held.lineage.current();
+                        (held.position, current.map_or(0, |e| e.incarnation.0))
+                    })
+            }
+        }
     }
 
     /// One edge.
@@ -185,6 +192,7 @@ impl Context {
             Direction::Outgoing => v1::EdgeDirection::Outgoing,
         };
         let (paused_by_spec, filter_hash, address) = self.planned(edge);
+        let (progress, source_incarnation) = self.progress(edge);
         let same_plan = edge.peer_spec_hash == self.config.spec_hash;
         v1::EdgeStatus {
             source: edge.edge.source.to_string(),
@@ -193,8 +201,8 @@ impl Context {
             state: edge_state(edge.state).into(),
             reason: edge.reason.clone(),
             message: edge.message.clone(),
-            progress: edge.progress,
-            source_incarnation: self.source_incarnation(edge),
+            progress,
+            source_incarnation,
             source_head: edge.source_head,
             lag_events: edge.lag.events,
             lag_seconds: edge

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use tidelog_harness::manifests::{Link, Manifests};
 use tidelog_harness::network::Storage;
 use tidelog_harness::session::Draft;
 use tidelog_harness::subscriber::Mode;
 
-use super::{SOON, on_both_stores, with};
+use super::{SOON, append_each, on_both_stores, with};
 
-on_both_stores!(a_killed_location_loses_nothing_and_doubles_nothing);
+on_both_stores!(
+    a_killed_location_loses_nothing_and_doubles_nothing,
+    a_location_that_starts_alone_says_how_far_it_had_copied,
+);
 
 async fn a_killed_location_loses_nothing_and_doubles_nothing(storage: Storage) -> Result<()> {
     let names = ["eu", "us", "ap"];
@@ -60,6 +63,36 @@ async fn a_killed_location_loses_nothing_and_doubles_nothing(storage: Storage) -
             "{:?}",
             history.dumps["eu"].lineage
         );
+        Ok(())
+    })
+    .await
+}
+
+async fn a_location_that_starts_alone_says_how_far_it_had_copied(storage: Storage) -> Result<()> {
+    let names = ["eu", "us"];
+    let manifests = Manifests::new("orders", &names).link(Link::both("l", "eu", "us"));
+    with(storage, manifests, async |network| {
+        let mut us = network.session("w-us", "us")?;
+        append_each(&mut us, 7, "k").await?;
+        network
+            .edge_until("us", "eu", "level", |edge| edge.progress == 7)
+            .await?;
+        network.kill("us").await?;
+        network.kill("eu").await?;
+        network.restart("eu").await?;
+        let status = network.client("eu")?.status().await?;
+        let edge = status
+            .edges
+            .iter()
+            .find(|edge| edge.source == "us")
+            .context("an edge from us")?;
+        ensure!(edge.progress == 7, "{edge:?}");
+        ensure!(
+            edge.lag_events.is_none(),
+            "the head of us is unknown, and so is the lag: {edge:?}"
+        );
+        network.restart("us").await?;
+        network.judge().await?;
         Ok(())
     })
     .await

@@ -13,20 +13,24 @@ use tidelog_harness::network::{Network, Storage};
 use tidelog_harness::record::{Answer, Id};
 use tidelog_harness::session::{Draft, Session};
 
-/// Runs a scenario on SQLite and on PostgreSQL.
+/// Runs scenarios on SQLite and on PostgreSQL.
 macro_rules! on_both_stores {
-    ($scenario:ident) => {
+    ($($scenario:ident),+ $(,)?) => {
         mod on_sqlite {
-            #[tokio::test]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario(tidelog_harness::network::Storage::Sqlite).await
-            }
+            $(
+                #[tokio::test]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(tidelog_harness::network::Storage::Sqlite).await
+                }
+            )+
         }
         mod on_postgres {
-            #[tokio::test]
-            async fn $scenario() -> anyhow::Result<()> {
-                super::$scenario(tidelog_harness::network::Storage::postgres().await?).await
-            }
+            $(
+                #[tokio::test]
+                async fn $scenario() -> anyhow::Result<()> {
+                    super::$scenario(tidelog_harness::network::Storage::postgres().await?).await
+                }
+            )+
         }
     };
 }
