@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tidelog_proto::v1::ReplicationMessage;
 use tidelog_proto::v1::replication_service_client::ReplicationServiceClient;
+use tidelog_proto::{ApiError, ErrorReason};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -70,6 +71,17 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// The reason of an edge that a peer's rules refuse, as people see it; `None` when the call failed for another reason.
+pub(crate) fn rejection(status: &tonic::Status) -> Option<&'static str> {
+    match ApiError::from_status(status)?.reason {
+        ErrorReason::CertificateRejected | ErrorReason::LocationNotVouched => {
+            Some("CertificateRejected")
+        }
+        ErrorReason::EdgeNotAllowed => Some("EdgeNotAllowed"),
+        _ => None,
+    }
 }
 
 fn endpoint(

@@ -14,7 +14,7 @@ use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Position};
 use tidelog_store::Page;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, rejection};
 use crate::context::{Control, EdgeSpec, End, Pause, Shared, Signal, Signals};
 use crate::options::{Filters, OutgoingEdge};
 use crate::outbox::Outbox;
@@ -149,7 +149,12 @@ impl SourceDriver {
                         Err(error) => break End::new(format!("the target sent a malformed message: {error}"), Pause::Backoff),
                     },
                     Ok(None) => break End::new("the target ended the stream", Pause::Backoff),
-                    Err(status) => break End::new(format!("the connection to the target broke: {}", status.message()), Pause::Backoff),
+                    Err(status) => {
+                        if let Some(reason) = rejection(&status) {
+                            self.known.set(EdgeState::Rejected, reason, status.message(), cx.now());
+                        }
+                        break End::new(format!("the connection to the target broke: {}", status.message()), Pause::Backoff);
+                    }
                 },
                 view = views.changed() => match view {
                     Ok(view) => self.feed(cx, &mut run, SourceInput::View(view)),
@@ -261,7 +266,7 @@ impl SourceDriver {
         self.show_refusal(cx, refused.kind, &refused.message);
         let pause = match refused.kind {
             RefusalKind::Paused | RefusalKind::NotReady => Pause::Short,
-            RefusalKind::Rejected => Pause::Hour,
+            // The target counts the hour; it may end earlier there, and then this side should not sleep on.
             _ => Pause::Backoff,
         };
         run.end = Some(End::new(refused.message.clone(), pause));

@@ -13,7 +13,7 @@ use tidelog_model::{EventId, Incarnation, LocationName, Position, Selector, cano
 use tidelog_store::{StoreError, VoidedId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, rejection};
 use crate::context::{Control, EdgeSpec, End, Pause, Shared, Signal, Signals};
 use crate::options::IncomingEdge;
 use crate::outbox::Outbox;
@@ -165,7 +165,12 @@ impl TargetDriver {
                         }
                     },
                     Ok(None) => break End::new("the source ended the stream", Pause::Backoff),
-                    Err(status) => break End::new(format!("the connection to the source broke: {}", status.message()), Pause::Backoff),
+                    Err(status) => {
+                        if let Some(reason) = rejection(&status) {
+                            self.machine.set_state(EdgeState::Rejected, reason, status.message());
+                        }
+                        break End::new(format!("the connection to the source broke: {}", status.message()), Pause::Backoff);
+                    }
                 },
                 done = ready(&mut run.working) => {
                     run.working = None;

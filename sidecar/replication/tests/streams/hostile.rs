@@ -265,7 +265,8 @@ async fn frames_that_do_not_continue_reopen_the_stream_under_a_new_id_and_nothin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn breaches_stall_the_edge_and_store_nothing() {
-    let breaches: [(&str, fn(&v1::Open) -> v1::Frame); 4] = [
+    type Breach = fn(&v1::Open) -> v1::Frame;
+    let breaches: [(&str, Breach); 4] = [
         ("covered", |open| v1::Frame {
             covered_vector: Some(v1::VectorTime::default()),
             ..frame(open, 0, 2)
@@ -520,6 +521,12 @@ async fn a_peer_speaks_only_for_the_location_that_its_certificate_names() {
     let status = puppet.heard.message().await.unwrap_err();
     let error = ApiError::from_status(&status).unwrap();
     assert_eq!(error.reason, ErrorReason::LocationNotVouched);
+    // A real location is told why, and says so.
+    net.start("us").await;
+    let rejected = net.until("us", "eu", "us", EdgeState::Rejected).await;
+    assert_eq!(rejected.reason, "CertificateRejected");
+    assert!(rejected.message.contains("ap"), "{}", rejected.message);
+    net.stop("us").await;
     *vouched.lock().unwrap() = "us";
     let mut puppet = pull(&net, 2, "", 1 << 20).await;
     assert_eq!(puppet.frame().await.to, 1);

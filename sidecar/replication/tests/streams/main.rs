@@ -1,4 +1,5 @@
 //! Locations in one process, with real sockets between them.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod control;
 mod converge;

@@ -179,7 +179,7 @@ impl Net {
             lease_ttl: Duration::from_secs(5),
             recovering_max: Duration::from_millis(300),
             retention: RequestRetention {
-                keep: Duration::from_secs(60),
+                keep: Duration::from_mins(1),
                 newest_min: 10,
                 newest_max: 1000,
             },
