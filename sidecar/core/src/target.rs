@@ -25,6 +25,8 @@ enum Phase {
         stream: u64,
         /// Where the stream was asked to start.
         asked: Progress,
+        /// What was declared when it was asked for.
+        declared: Arc<LogView>,
     },
     GoingBack {
         to: Progress,

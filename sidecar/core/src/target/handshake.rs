@@ -47,6 +47,7 @@ impl Target {
         self.phase = Phase::Opening {
             stream,
             asked: progress,
+            declared: self.view.clone(),
         };
         self.set_state(EdgeState::Connecting, "", "waiting for the source's answer");
     }
@@ -57,13 +58,18 @@ impl Target {
         now_micros: i64,
         effects: &mut Vec<TargetEffect>,
     ) {
-        let Phase::Opening { stream, asked } = &self.phase else {
+        let Phase::Opening {
+            stream,
+            asked,
+            declared,
+        } = &self.phase
+        else {
             return;
         };
         if opened.stream != *stream {
             return;
         }
-        let stream = *stream;
+        let (stream, declared) = (*stream, declared.clone());
         if opened.position != asked.position || opened.hash != asked.hash {
             let asked = asked.position;
             return self.halt(
@@ -92,16 +98,22 @@ impl Target {
             queue: VecDeque::new(),
             queued_cost: 0,
             applying: None,
-            declared_version: (*self.view.version_vector).clone(),
-            declared_covered: (*self.view.covered_vector).clone(),
+            declared_version: (*declared.version_vector).clone(),
+            declared_covered: (*declared.covered_vector).clone(),
         });
         if opened.voided.is_empty() {
-            self.phase = Phase::Streaming(stream);
-            self.show_running();
+            self.begin(stream, effects);
         } else {
             effects.push(TargetEffect::FindVoided(opened.voided));
             self.phase = Phase::Checking(stream);
         }
+    }
+
+    fn begin(&mut self, stream: Box<Stream>, effects: &mut Vec<TargetEffect>) {
+        self.phase = Phase::Streaming(stream);
+        self.show_running();
+        // The log may have moved since the stream was asked for.
+        self.declare(0, 0, effects);
     }
 
     pub(super) fn voided(&mut self, held: Option<EventId>, effects: &mut Vec<TargetEffect>) {
@@ -113,12 +125,7 @@ impl Target {
             }
         };
         match held {
-            None => {
-                self.phase = Phase::Streaming(stream);
-                self.show_running();
-                // The log may have moved since the stream was asked for.
-                self.declare(0, 0, effects);
-            }
+            None => self.begin(stream, effects),
             Some(id) => self.halt(
                 "IdentityReused",
                 format!(

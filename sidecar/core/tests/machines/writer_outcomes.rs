@@ -46,7 +46,7 @@ fn another_writer(bench: &Bench, payload: &str) {
     let written = core.plan(
         &tidelog_core::Stamp::default(),
         &[&request(&[payload])],
-        &Default::default(),
+        &tidelog_store::CheckAnswers::default(),
         None,
         0,
     );
