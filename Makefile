@@ -56,15 +56,25 @@ advisories: ## Known vulnerabilities of dependencies; needs the network, no part
 	@cargo_deny="$$($(tools)/ensure-cargo-deny.sh)"; set -x; "$$cargo_deny" --locked check advisories
 
 .PHONY: docs
-docs: check-docs ## Build the documentation of the code into target/doc
-	@echo "open target/doc/tidelog_model/index.html; the map is docs/ARCHITECTURE.md"
+docs: reference check-docs ## Write docs/reference anew and build the documentation of the code into target/doc
+	@echo "guides are in docs/guides, the map is docs/ARCHITECTURE.md, the code is told in target/doc/tidelog_model/index.html"
+
+.PHONY: reference
+reference: ## Write docs/reference anew from the code that it describes
+	UPDATE_EXPECT=1 cargo test --locked -p tidelog-docs-tests --test reference
+
+.PHONY: test-pages
+test-pages: ## Run every command that README and guides show
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test --locked -p tidelog-docs-tests --test pages
 
 .PHONY: tools
-tools: ## Find or install what the tests need: C compiler, PostgreSQL, rustfmt, clippy
+tools: ## Find or install what the tests need: C compiler, PostgreSQL, grpcurl, Python packages, rustfmt, clippy
 	@cargo fmt --version || { echo "rustfmt is missing: rustup component add rustfmt"; exit 1; }
 	@cargo clippy --version || { echo "clippy is missing: rustup component add clippy"; exit 1; }
 	@echo "C compiler: $$($(tools)/ensure-cc.sh)"
 	@bin="$$($(tools)/ensure-postgres.sh)"; echo "PostgreSQL: $$bin ($$("$$bin/postgres" --version))"
+	@echo "grpcurl: $$($(tools)/ensure-grpcurl.sh)"
+	@echo "Python with gRPC: $$($(tools)/ensure-python-client.sh)"
 
 .PHONY: check-format
 check-format: ## Fail when `make fmt` would change something

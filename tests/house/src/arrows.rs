@@ -144,6 +144,13 @@ pub const TABLE: &[Row] = &[
         ],
     ),
     row(
+        "tests/docs",
+        Rank::Test,
+        &[
+            API, CONFIG, CORE, FILTER, HARNESS, MODEL, PROTO, SERVER, TOPOLOGY,
+        ],
+    ),
+    row(
         HARNESS,
         Rank::Test,
         &[
