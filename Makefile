@@ -37,7 +37,7 @@ test: ## Everything that CI checks: format, lints, dependency rules, generated f
 .PHONY: bench
 bench: ## Measure: the log and the raw database side by side, in one run
 	@$(tools)/ensure-cc.sh > /dev/null
-	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo run --locked --release -p tidelog-bench -- $(ARGS)
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo build --locked --release -p tidelog-sidecar -p tidelog-cli -p tidelog-bench; target/release/tidelog-bench $(ARGS)
 
 .PHONY: fmt
 fmt: ## Format all code
