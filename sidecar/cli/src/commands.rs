@@ -24,10 +24,10 @@ use crate::failure::Failure;
 use crate::output::Output;
 
 /// Does what the arguments say.
-pub fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
+pub fn run(cli: Cli, output: Output) -> Result<(), Failure> {
     let context = Context {
         global: cli.global,
-        output: *output,
+        output,
     };
     if output.format() == Format::Dot && !matches!(cli.command, Command::Plan(_)) {
         return Err(Failure::usage("`-o dot` is a format of `tidelog plan`")

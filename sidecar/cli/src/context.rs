@@ -91,10 +91,13 @@ impl Context {
             )));
         };
         let place = network.find(self.log(), name)?;
+        let address = address(place).to_owned();
+        self.output
+            .detail(&format!("{}/{} is at {address}", place.log, place.location));
         Ok(Target {
             log: place.log.clone(),
             title: place.location.to_string(),
-            address: address(place).to_owned(),
+            address,
         })
     }
 

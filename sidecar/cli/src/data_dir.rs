@@ -56,7 +56,7 @@ impl DataDir {
     }
 
     /// The Unix socket of the location's application API, relative to this directory.
-    pub fn socket(&self, log: &str, location: &LocationName) -> PathBuf {
+    pub fn socket(log: &str, location: &LocationName) -> PathBuf {
         Path::new("logs").join(log).join(format!("{location}.sock"))
     }
 

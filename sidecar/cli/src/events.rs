@@ -1,5 +1,7 @@
 //! Events as lines, for people and for programs.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use tidelog_proto::json;
 use tidelog_proto::v1::Event;
@@ -10,8 +12,7 @@ use crate::output::Output;
 /// More of a payload is cut off in a table; `-o json` shows all of it.
 const PAYLOAD_CHARS_MAX: usize = 160;
 
-/// Prints events one after the other. In a table, columns begin as wide as their titles and only grow, because nobody knows what is
-/// still to come.
+/// Prints events as they come. In a table, columns only grow, because nobody knows what is still to come.
 #[derive(Debug, Default)]
 pub struct EventPrinter {
     widths: [usize; 5],
@@ -20,29 +21,38 @@ pub struct EventPrinter {
 const TITLES: [&str; 6] = ["SEQ", "ID", "STORED AT", "TYPE", "AGGREGATE", "PAYLOAD"];
 
 impl EventPrinter {
-    /// Prints one event.
-    pub fn print(&mut self, output: &Output, event: &Event) -> Result<(), Failure> {
+    /// Prints events that came together.
+    pub fn print(&mut self, output: Output, events: &[Event]) -> Result<(), Failure> {
         if output.is_json() {
-            let line = json::event_line(event).map_err(|error| {
-                Failure::failed(format!(
-                    "event {} cannot be written as JSON: {error}",
-                    id(event)
-                ))
-            })?;
-            return output.line(&line);
+            for event in events {
+                let line = json::event_line(event).map_err(|error| {
+                    Failure::failed(format!(
+                        "event {} cannot be written as JSON: {error}",
+                        id(event)
+                    ))
+                })?;
+                output.line(&line)?;
+            }
+            return Ok(());
         }
-        if self.widths == [0; 5] {
+        let first = self.widths == [0; 5] && !events.is_empty();
+        if first {
             self.widths = std::array::from_fn(|at| TITLES[at].len());
-            let cells = cells(event);
-            self.widen(&cells);
+        }
+        let rows: Vec<[String; 6]> = events.iter().map(cells).collect();
+        for row in &rows {
+            self.widen(row);
+        }
+        if first {
             output.line(&format!(
                 "\x1b[1m{}\x1b[0m",
                 self.line(&TITLES.map(str::to_owned))
             ))?;
         }
-        let cells = cells(event);
-        self.widen(&cells);
-        output.line(&self.line(&cells))
+        for row in &rows {
+            output.line(&self.line(row))?;
+        }
+        Ok(())
     }
 
     fn widen(&mut self, cells: &[String; 6]) {
@@ -52,9 +62,10 @@ impl EventPrinter {
     }
 
     fn line(&self, cells: &[String; 6]) -> String {
+        // Writing to a String cannot fail.
         let mut line = String::new();
         for (cell, width) in cells.iter().zip(self.widths) {
-            line.push_str(&format!("{cell:width$}  "));
+            let _ = write!(line, "{cell:width$}  ");
         }
         line.push_str(&cells[5]);
         line.trim_end().to_owned()

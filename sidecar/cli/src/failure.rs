@@ -144,7 +144,7 @@ impl From<ApiError> for Failure {
             ErrorReason::EventTooLarge | ErrorReason::RequestTooLarge
         );
         if !said {
-            failure.hint = error.reason.remedy().to_owned();
+            error.reason.remedy().clone_into(&mut failure.hint);
         }
         failure
     }

@@ -27,7 +27,7 @@ use clap::Parser as _;
 pub fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let output = output::Output::new(&cli.global);
-    match commands::run(cli, &output) {
+    match commands::run(cli, output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

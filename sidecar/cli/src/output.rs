@@ -40,27 +40,27 @@ impl Output {
     }
 
     /// The format of results.
-    pub fn format(&self) -> Format {
+    pub fn format(self) -> Format {
         self.format
     }
 
     /// True when results are for programs.
-    pub fn is_json(&self) -> bool {
+    pub fn is_json(self) -> bool {
         self.format == Format::Json
     }
 
     /// How much to say: 0 is normal.
-    pub fn verbosity(&self) -> u8 {
+    pub fn verbosity(self) -> u8 {
         self.verbose
     }
 
     /// True when only results are wanted.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(self) -> bool {
         self.quiet
     }
 
     /// A line, or several, of a result.
-    pub fn line(&self, text: &str) -> Result<(), Failure> {
+    pub fn line(self, text: &str) -> Result<(), Failure> {
         let mut stdout = AutoStream::new(io::stdout().lock(), self.color);
         stdout.write_all(text.trim_end_matches('\n').as_bytes())?;
         stdout.write_all(b"\n")?;
@@ -68,16 +68,8 @@ impl Output {
         Ok(())
     }
 
-    /// A result as it is, without a line end.
-    pub fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
-        stdout.flush()?;
-        Ok(())
-    }
-
     /// A result as one JSON document.
-    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+    pub fn json(self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value).map_err(|error| {
             Failure::failed(format!("cannot write the result as JSON: {error}"))
         })?;
@@ -85,36 +77,36 @@ impl Output {
     }
 
     /// A result as a table.
-    pub fn table(&self, table: &Table) -> Result<(), Failure> {
+    pub fn table(self, table: &Table) -> Result<(), Failure> {
         self.line(&rendered(table))
     }
 
     /// Something worth knowing that is no result.
-    pub fn note(&self, text: &str) {
+    pub fn note(self, text: &str) {
         if !self.quiet {
             self.error_line(text);
         }
     }
 
     /// Something that only those who ask for more want to know.
-    pub fn detail(&self, text: &str) {
+    pub fn detail(self, text: &str) {
         if self.verbose > 0 {
             self.note(text);
         }
     }
 
     /// Something that should be looked at; also shown when quiet.
-    pub fn warning(&self, text: &str) {
+    pub fn warning(self, text: &str) {
         self.error_line(&format!("\x1b[33mwarning:\x1b[0m {text}"));
     }
 
     /// Something that is wrong.
-    pub fn error(&self, text: &str) {
+    pub fn error(self, text: &str) {
         self.error_line(&format!("\x1b[1;31merror:\x1b[0m {text}"));
     }
 
     /// Why the command ended.
-    pub fn failure(&self, failure: &Failure) {
+    pub fn failure(self, failure: &Failure) {
         if !failure.message.is_empty() {
             self.error(&failure.message);
         }
@@ -126,19 +118,19 @@ impl Output {
         }
     }
 
-    fn error_line(&self, text: &str) {
+    fn error_line(self, text: &str) {
         let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
         // Whoever closed the standard error does not want to hear about it.
         let _ = writeln!(stderr, "{text}");
     }
 
     /// True when progress can be drawn.
-    pub fn has_terminal(&self) -> bool {
+    pub fn has_terminal(self) -> bool {
         !self.quiet && io::stderr().is_terminal()
     }
 
     /// A bar that counts to `total`; it draws nothing without a terminal.
-    pub fn progress(&self, total: Option<u64>, what: &str) -> ProgressBar {
+    pub fn progress(self, total: Option<u64>, what: &str) -> ProgressBar {
         let target = if self.has_terminal() {
             ProgressDrawTarget::stderr()
         } else {
@@ -187,12 +179,20 @@ pub fn rendered(table: &Table) -> String {
 
 /// The padding of a styled cell lies inside of its style.
 fn without_padding(line: &str) -> String {
-    const RESET: &str = "\x1b[0m";
-    let (mut text, mut styled) = (line.trim_end(), false);
-    while let Some(inner) = text.strip_suffix(RESET) {
-        (text, styled) = (inner.trim_end(), true);
+    let mut text = line.trim_end();
+    let mut styles = String::new();
+    while let Some(at) = text.rfind('\x1b').filter(|at| is_style(&text[*at..])) {
+        styles.insert_str(0, &text[at..]);
+        text = text[..at].trim_end();
     }
-    format!("{text}{}", if styled { RESET } else { "" })
+    format!("{text}{styles}")
+}
+
+/// One escape sequence that changes colours or weight, and nothing else.
+fn is_style(text: &str) -> bool {
+    text.strip_prefix("\x1b[")
+        .and_then(|rest| rest.strip_suffix('m'))
+        .is_some_and(|inner| inner.chars().all(|c| c.is_ascii_digit() || c == ';'))
 }
 
 #[cfg(test)]
@@ -204,13 +204,16 @@ mod tests {
     fn a_table_is_aligned_and_ends_without_space() {
         let mut table = table(&["NAME", "HEAD"]);
         table.add_row(["eu", "12"]);
-        table.add_row(["store-17", ""]);
+        table.add_row([
+            Cell::new("store-17").fg(Ink::Red),
+            Cell::new("").fg(Ink::Reset),
+        ]);
         let plain = anstream::adapter::strip_str(&rendered(&table)).to_string();
-        expect![[r#"
+        expect![[r"
             NAME      HEAD
             eu        12
             store-17
-        "#]]
+        "]]
         .assert_eq(&plain);
     }
 }

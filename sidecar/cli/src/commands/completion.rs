@@ -23,5 +23,5 @@ pub struct CompletionArgs {
 pub fn run(context: &Context, args: &CompletionArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut args::command(), "tidelog", &mut script);
-    context.output.raw(&script)
+    context.output.line(&String::from_utf8_lossy(&script))
 }

@@ -36,7 +36,7 @@ pub fn run(context: &Context, args: &CrdsArgs) -> Result<(), Failure> {
                 .json(&serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}));
         }
         let texts: Vec<&str> = definitions.iter().map(|(_, text)| *text).collect();
-        return output.raw(texts.join("---\n").as_bytes());
+        return output.line(&texts.join("---\n"));
     };
     let fail = |path: &std::path::Path, error: std::io::Error| {
         Failure::failed(format!("cannot write {}: {error}", path.display()))

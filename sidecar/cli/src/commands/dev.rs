@@ -22,8 +22,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use self::board::Board;
 use self::options::{PlaceAddress, Selection, StorageChoice};
-use self::session::Session;
+use self::session::{Session, Wanted};
 use crate::commands::plan::ManifestArgs;
+use crate::commands::status;
 use crate::context::Context;
 use crate::dev_file;
 use crate::failure::{Exit, Failure};
@@ -127,7 +128,7 @@ async fn live(context: &Context, args: DevArgs) -> Result<(), Failure> {
     }
     let insecure = insecure(&manifests, args.insecure);
     let selection = Selection::new(&args.only, &args.peer, &args.listen, &plans, insecure)?;
-    let mut session = Session::new(context, args, selection, plans);
+    let mut session = Session::new(context, args, selection, Wanted::new(&manifests, plans));
     let started = tokio::select! {
         started = session.start(&board) => started,
         () = interrupts.next() => Err(Failure::failed("interrupted")),
@@ -163,7 +164,11 @@ async fn watch(
     board: &mut Board,
     interrupts: &mut Interrupts,
 ) -> Result<(), Failure> {
-    board.line(&session.overview())?;
+    if context.output.is_json() {
+        context.output.json(&status::Report::of(session.status()))?;
+    } else {
+        board.line(&session.overview())?;
+    }
     context.output.note(&hints(context.data_dir().path()));
     let mut ticks = interval(board::REFRESH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -235,7 +240,7 @@ fn tell_findings(board: &Board, plans: &[Plan]) {
     {
         let mut text = format!("{kind}: {subject}: {message}");
         if let Some(example) = example {
-            text.push_str(&format!("\n  example: {example}"));
+            text = format!("{text}\n  example: {example}");
         }
         match severity {
             Severity::Error => board.error(&text),

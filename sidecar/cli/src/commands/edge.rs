@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
-use comfy_table::Cell;
 use serde::Serialize;
 use tidelog_proto::v1::{
     CutEdgeRequest, Edge, EdgeStatus, HealEdgeRequest, LocationStatus, PauseEdgeRequest,
@@ -11,10 +10,9 @@ use tidelog_proto::v1::{
 };
 
 use crate::client::AdminClient;
-use crate::commands::status::{self, edge_state};
+use crate::commands::status;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::table;
 use crate::place::{Network, Place, PlaceName, one_log};
 
 /// Break and mend connections, pause and resume copying.
@@ -114,17 +112,11 @@ pub async fn run(context: &Context, command: EdgeCommand) -> Result<(), Failure>
     if output.is_json() {
         return output.json(&Report { edges: done });
     }
-    let mut table = table(&["SOURCE", "TARGET", "", "STATE"]);
-    for edge in &done {
-        let (state, ink) = edge_state(edge);
-        table.add_row([
-            Cell::new(&edge.source),
-            Cell::new(&edge.target),
-            Cell::new(action.done()),
-            Cell::new(state).fg(ink),
-        ]);
-    }
-    output.table(&table)
+    let edges: Vec<String> = done
+        .iter()
+        .map(|edge| format!("{}->{}", edge.source, edge.target))
+        .collect();
+    output.line(&format!("{} {}", action.done(), edges.join(", ")))
 }
 
 /// At one location that was named by address: it knows its own edges.

@@ -327,7 +327,7 @@ fn completed(mut event: v1::Event, source: &LocationName, at: usize) -> v1::Even
     let time = event.time.get_or_insert_with(HybridTime::default);
     time.physical.get_or_insert_with(Default::default);
     if event.application_version.is_empty() {
-        event.application_version = "0".to_owned();
+        "0".clone_into(&mut event.application_version);
     }
     event
 }

@@ -70,7 +70,7 @@ pub fn run(context: &Context, args: &PlanArgs) -> Result<(), Failure> {
         .collect();
     match output.format() {
         Format::Json => output.json(&Report { plans, notes })?,
-        Format::Dot => output.raw(plans.iter().map(dot).collect::<String>().as_bytes())?,
+        Format::Dot => output.line(&plans.iter().map(dot).collect::<String>())?,
         Format::Table => {
             for note in &notes {
                 output.note(&format!("note: {note}"));

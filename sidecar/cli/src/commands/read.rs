@@ -104,9 +104,7 @@ pub async fn run(context: &Context, args: ReadArgs) -> Result<(), Failure> {
     let mut count: u64 = 0;
     let (mut reached, mut head) = (Position::default(), 0);
     while let Some(answer) = answers.message().await? {
-        for event in &answer.events {
-            printer.print(&output, event)?;
-        }
+        printer.print(output, &answer.events)?;
         count += answer.events.len() as u64;
         reached = position(answer.position, reached);
         head = answer.head;

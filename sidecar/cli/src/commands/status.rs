@@ -35,11 +35,21 @@ pub struct StatusArgs {
 /// What is printed as JSON.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub struct Report {
     locations: Vec<LocationStatus>,
     /// Locations that run and did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unanswered: Vec<Unanswered>,
+}
+
+impl Report {
+    /// Of locations that all answered.
+    pub fn of(locations: Vec<LocationStatus>) -> Self {
+        Self {
+            locations,
+            unanswered: Vec::new(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -58,10 +68,7 @@ pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
             let (mut client, target) = context.admin_client(name.as_ref()).await?;
             let request = context.unary(GetStatusRequest { log: target.log });
             let status = client.get_status(request).await?.into_inner().status;
-            Report {
-                locations: status.into_iter().collect(),
-                unanswered: Vec::new(),
-            }
+            Report::of(status.into_iter().collect())
         }
     };
     let output = context.output;
@@ -299,4 +306,8 @@ fn trouble(edge: &EdgeStatus) -> String {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expectations are written by UPDATE_EXPECT=1, always in this form"
+)]
 mod tests;

@@ -136,9 +136,7 @@ impl Tail<'_> {
         let output = self.context.output;
         match &answer.content {
             Some(Content::Events(batch)) => {
-                for event in &batch.events {
-                    self.printer.print(&output, event)?;
-                }
+                self.printer.print(output, &batch.events)?;
             }
             Some(Content::CaughtUp(caught_up)) => {
                 output.note(&format!(

@@ -1,5 +1,7 @@
 //! `tidelog verify`.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use tidelog_proto::v1::verify_response::Outcome;
 use tidelog_proto::v1::{VerifyRequest, VerifyResponse};
@@ -79,5 +81,9 @@ pub async fn run(context: &Context, args: VerifyArgs) -> Result<(), Failure> {
 
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,5 +1,6 @@
 //! `tidelog append --ndjson`: pipelined, in the order of the lines, one request per line.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -252,15 +253,16 @@ fn text(summary: &Summary) -> String {
         last_sequence,
         ..
     } = summary;
+    // Writing to a String cannot fail.
     let mut text = format!("appended {appended}");
     if *replayed > 0 {
-        text.push_str(&format!(" ({replayed} of them before)"));
+        let _ = write!(text, " ({replayed} of them before)");
     }
     if *refused > 0 {
-        text.push_str(&format!(", refused {refused}"));
+        let _ = write!(text, ", refused {refused}");
     }
     if *appended > 0 {
-        text.push_str(&format!("; the last sequence is {last_sequence}"));
+        let _ = write!(text, "; the last sequence is {last_sequence}");
     }
     text
 }

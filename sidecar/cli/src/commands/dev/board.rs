@@ -78,13 +78,16 @@ impl Board {
         if !self.bar.is_hidden() {
             let edges = status::edges(locations);
             let text = rendered(&status::edges_table(&edges));
-            self.bar.set_message(text);
-            self.bar.tick();
+            // Drawn anew only when something is different: terminals flicker, and people mark and copy.
+            if self.bar.message() != text.trim_end() {
+                self.bar.set_message(text.trim_end().to_owned());
+                self.bar.tick();
+            }
             return Ok(());
         }
         for (subject, state) in states(locations) {
             if self.told.get(&subject) != Some(&state) {
-                if !self.output.is_quiet() {
+                if !self.output.is_quiet() && !self.output.is_json() {
                     self.output.line(&format!("{subject} is {state}"))?;
                 }
                 self.told.insert(subject, state);

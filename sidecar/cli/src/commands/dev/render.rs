@@ -205,7 +205,7 @@ mod tests {
         for field in ["application", "exportFilter", "peers", "edges"] {
             let value = serde_json::to_value(&config).unwrap()[field].take();
             if !value.is_null() {
-                shown.push_str(&format!("{field}: {value:#}\n"));
+                shown = format!("{shown}{field}: {value:#}\n");
             }
         }
         expected.assert_eq(&shown);
@@ -213,12 +213,161 @@ mod tests {
 
     #[test]
     fn a_hub_has_its_spokes_as_peers_and_filters_what_it_sends() {
-        check("eu", &expect![[""]]);
+        check(
+            "eu",
+            &expect![[r#"
+            application: {
+              "name": "shop",
+              "version": "1.3"
+            }
+            exportFilter: {
+              "cel": "event.type != 'Draft'",
+              "onError": "Drop"
+            }
+            peers: [
+              {
+                "name": "store-17"
+              },
+              {
+                "endpoint": "127.0.0.1:7443",
+                "name": "us"
+              }
+            ]
+            edges: {
+              "incoming": [
+                {
+                  "behind": [
+                    "store-17"
+                  ],
+                  "dial": "Source",
+                  "filterHash": "62c6fcb56d59a771",
+                  "lagThreshold": {
+                    "events": 5,
+                    "seconds": 7
+                  },
+                  "paused": false,
+                  "source": "store-17"
+                },
+                {
+                  "behind": [
+                    "us"
+                  ],
+                  "dial": "Target",
+                  "filterHash": "62c6fcb56d59a771",
+                  "lagThreshold": {
+                    "events": 1000,
+                    "seconds": 60
+                  },
+                  "paused": true,
+                  "source": "us"
+                }
+              ],
+              "outgoing": [
+                {
+                  "batch": {
+                    "maxBytes": "64Ki",
+                    "maxEvents": 10
+                  },
+                  "behind": [
+                    "eu",
+                    "us"
+                  ],
+                  "dial": "Target",
+                  "filterHash": "5085dd9efc7ca290",
+                  "filters": [
+                    {
+                      "cel": "has(event.metadata.store) && event.metadata.store == target",
+                      "name": "own-store-only",
+                      "onError": "Stall"
+                    }
+                  ],
+                  "lagThreshold": {
+                    "events": 5,
+                    "seconds": 7
+                  },
+                  "paused": false,
+                  "target": "store-17"
+                },
+                {
+                  "batch": {
+                    "maxBytes": "4Mi",
+                    "maxEvents": 1000
+                  },
+                  "behind": [
+                    "eu",
+                    "store-17"
+                  ],
+                  "dial": "Target",
+                  "filterHash": "62c6fcb56d59a771",
+                  "filters": [],
+                  "lagThreshold": {
+                    "events": 1000,
+                    "seconds": 60
+                  },
+                  "paused": true,
+                  "target": "us"
+                }
+              ]
+            }
+        "#]],
+        );
     }
 
     #[test]
     fn a_spoke_dials_and_knows_what_lies_behind_its_hub() {
-        check("store-17", &expect![[""]]);
+        check(
+            "store-17",
+            &expect![[r#"
+            application: {
+              "name": "shop",
+              "version": "1.3"
+            }
+            peers: [
+              {
+                "endpoint": "127.0.0.1:7443",
+                "name": "eu"
+              }
+            ]
+            edges: {
+              "incoming": [
+                {
+                  "behind": [
+                    "eu",
+                    "us"
+                  ],
+                  "dial": "Target",
+                  "filterHash": "5085dd9efc7ca290",
+                  "lagThreshold": {
+                    "events": 5,
+                    "seconds": 7
+                  },
+                  "paused": false,
+                  "source": "eu"
+                }
+              ],
+              "outgoing": [
+                {
+                  "batch": {
+                    "maxBytes": "64Ki",
+                    "maxEvents": 10
+                  },
+                  "behind": [
+                    "store-17"
+                  ],
+                  "dial": "Source",
+                  "filterHash": "62c6fcb56d59a771",
+                  "filters": [],
+                  "lagThreshold": {
+                    "events": 5,
+                    "seconds": 7
+                  },
+                  "paused": false,
+                  "target": "eu"
+                }
+              ]
+            }
+        "#]],
+        );
     }
 
     #[test]

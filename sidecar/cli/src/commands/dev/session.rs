@@ -9,6 +9,7 @@ use std::time::Duration;
 use comfy_table::Cell;
 use futures_util::future::join_all;
 use tidelog_config::{Config, Endpoint, Listen, Sqlite, Storage, Witness};
+use tidelog_manifest::Manifests;
 use tidelog_model::LocationName;
 use tidelog_proto::v1::LocationStatus;
 use tidelog_server::{RunningLocation, StartError};
@@ -38,7 +39,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(50);
 struct Runner {
     location: RunningLocation,
     config: Config,
-    _lock: LocationLock,
+    lock: LocationLock,
 }
 
 /// A location that is about to run here.
@@ -48,12 +49,40 @@ struct Prepared {
     lock: LocationLock,
 }
 
+/// What the manifests ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// One plan per log.
+    plans: Vec<Plan>,
+    /// All locations of all logs, in the order in which they are written.
+    locations: Vec<Key>,
+}
+
+impl Wanted {
+    /// Takes the order from the manifests, because a plan has none.
+    pub fn new(manifests: &Manifests, plans: Vec<Plan>) -> Self {
+        let locations = manifests
+            .logs
+            .iter()
+            .flat_map(|manifest| {
+                manifest
+                    .log
+                    .locations
+                    .iter()
+                    .map(|location| (manifest.log.name.clone(), &location.name))
+            })
+            .filter_map(|(log, name)| Some((log, LocationName::new(name).ok()?)))
+            .collect();
+        Self { plans, locations }
+    }
+}
+
 /// The locations of this process.
 pub struct Session {
     data_dir: DataDir,
     args: DevArgs,
     selection: Selection,
-    plans: Vec<Plan>,
+    wanted: Wanted,
     running: BTreeMap<Key, Runner>,
     /// Locations that could not be started, so that it is not tried again with every look.
     failed: BTreeSet<Key>,
@@ -66,7 +95,7 @@ pub struct Session {
 
 impl Session {
     /// A session in which nothing runs yet.
-    pub fn new(context: &Context, args: DevArgs, selection: Selection, plans: Vec<Plan>) -> Self {
+    pub fn new(context: &Context, args: DevArgs, selection: Selection, wanted: Wanted) -> Self {
         let data_dir = context.data_dir();
         Self {
             manifests_seen: Fingerprint::of(&args.manifests.files),
@@ -74,7 +103,7 @@ impl Session {
             data_dir,
             args,
             selection,
-            plans,
+            wanted,
             running: BTreeMap::new(),
             failed: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -85,34 +114,32 @@ impl Session {
     pub async fn start(&mut self, board: &Board) -> Result<(), Failure> {
         let keys: Vec<Key> = self.wanted().collect();
         self.start_all(&keys, board).await?;
-        let ready = self
-            .running
-            .iter()
-            .map(|((log, location), runner)| async move {
-                (
-                    format!("{log}/{location}"),
-                    runner.location.wait_until_ready(READY_MAX).await,
-                )
-            });
-        for (name, ready) in join_all(ready).await {
-            if let Err(why) = ready {
-                board.warning(&format!("{name} is not ready yet: {why}"));
-            }
-        }
+        self.wait_until_ready(&keys, board).await;
         Ok(())
     }
 
-    /// The locations of the plans that belong in this process.
-    fn wanted(&self) -> impl Iterator<Item = Key> + '_ {
-        self.plans
+    /// Waits for locations that were started; one that is not ready in time goes on trying.
+    async fn wait_until_ready(&self, keys: &[Key], board: &Board) {
+        let ready = keys
             .iter()
-            .flat_map(|plan| {
-                plan.locations
-                    .keys()
-                    .map(move |name| (plan.log.as_str(), name))
-            })
-            .filter_map(|(log, name)| Some((log.to_owned(), LocationName::new(name).ok()?)))
+            .filter_map(|key| Some((key, self.running.get(key)?)))
+            .map(|(key, runner)| async move {
+                (key, runner.location.wait_until_ready(READY_MAX).await)
+            });
+        for ((log, location), ready) in join_all(ready).await {
+            if let Err(why) = ready {
+                board.warning(&format!("{log}/{location} is not ready yet: {why}"));
+            }
+        }
+    }
+
+    /// The locations that belong in this process.
+    fn wanted(&self) -> impl Iterator<Item = Key> + '_ {
+        self.wanted
+            .locations
+            .iter()
             .filter(|key| self.selection.runs(key))
+            .cloned()
     }
 
     async fn start_all(&mut self, keys: &[Key], board: &Board) -> Result<(), Failure> {
@@ -133,7 +160,7 @@ impl Session {
                         Runner {
                             location,
                             config,
-                            _lock: lock,
+                            lock,
                         },
                     );
                 }
@@ -173,7 +200,7 @@ impl Session {
                 block.check_free(&listens, log, location)?;
                 let socket = self
                     .socket(log, location)
-                    .map(|_| self.data_dir.socket(log, location).display().to_string());
+                    .map(|_| DataDir::socket(log, location).display().to_string());
                 let mut entry = block.entry(pid, socket);
                 if let Some(address) = self.selection.listen(&(log.clone(), location.clone())) {
                     entry.replication = reachable(address).to_string();
@@ -223,10 +250,7 @@ impl Session {
 
     /// The Unix socket of a location; `None` when its path does not fit.
     fn socket(&self, log: &str, location: &LocationName) -> Option<PathBuf> {
-        let path = self
-            .data_dir
-            .path()
-            .join(self.data_dir.socket(log, location));
+        let path = self.data_dir.path().join(DataDir::socket(log, location));
         (path.as_os_str().len() <= Listen::SOCKET_PATH_BYTES_MAX).then_some(path)
     }
 
@@ -253,7 +277,8 @@ impl Session {
         };
         let storage = match &self.args.storage {
             StorageChoice::Sqlite => Storage::Sqlite(Sqlite {
-                path: database.join("log.db"),
+                // The store keeps more than one file there, so it is given the folder.
+                path: database,
             }),
             StorageChoice::Postgres(server) => Storage::Postgres(server.storage(key)),
         };
@@ -268,6 +293,7 @@ impl Session {
     fn render(&self, key: &Key, local: Local, file: &DevFile) -> Result<Config, Failure> {
         let (log, location) = key;
         let plan = self
+            .wanted
             .plans
             .iter()
             .find(|plan| plan.log == *log)
@@ -307,6 +333,7 @@ impl Session {
             .collect();
         if !new.is_empty() {
             let started = self.start_all(&new, board).await;
+            self.wait_until_ready(&new, board).await;
             for (log, location) in new.iter().filter(|key| self.running.contains_key(key)) {
                 board.line(&format!("{log}/{location} was added and runs"))?;
             }
@@ -340,12 +367,13 @@ impl Session {
             ));
             return false;
         }
-        if plans == self.plans {
+        let wanted = Wanted::new(&manifests, plans);
+        if wanted == self.wanted {
             return true;
         }
         tell_not_realised(board, &manifests);
-        tell_findings(board, &plans);
-        self.plans = plans;
+        tell_findings(board, &wanted.plans);
+        self.wanted = wanted;
         // A changed plan may have mended what kept them from starting.
         self.failed.clear();
         true
@@ -502,7 +530,7 @@ impl Session {
         let keys: Vec<Key> = running.keys().cloned().collect();
         join_all(running.into_values().map(|runner| async move {
             runner.location.shut_down().await;
-            drop(runner._lock);
+            drop(runner.lock);
         }))
         .await;
         let wanted: Vec<Key> = self.wanted().collect();

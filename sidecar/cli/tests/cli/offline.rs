@@ -1,28 +1,19 @@
 //! The commands that need no running network, through the program itself.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use expect_test::{ExpectFile, expect, expect_file};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use crate::support::{command, root, text};
 
-/// Runs the program in the root of the repository, without a network of its own.
+/// Runs the program without a network of its own.
 fn tidelog(arguments: &[&str]) -> Output {
     let empty = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_tidelog"))
-        .args(arguments)
+    command(arguments)
         .env("TIDELOG_DATA_DIR", empty.path())
-        .current_dir(root())
         .output()
         .unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
 }
 
 #[track_caller]
@@ -228,8 +219,7 @@ fn a_network_that_is_not_there_is_an_error_with_a_way_out() {
 fn a_damaged_state_file_is_named_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("dev.json"), "{\"version\": 1, \"logs\": ").unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_tidelog"))
-        .args(["status", "--data-dir", dir.path().to_str().unwrap()])
+    let output = command(&["status", "--data-dir", dir.path().to_str().unwrap()])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
