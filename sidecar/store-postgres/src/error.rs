@@ -141,9 +141,14 @@ fn describe(error: &dyn sqlx::error::DatabaseError) -> String {
 fn from_server(error: &dyn sqlx::error::DatabaseError) -> StoreError {
     let said = describe(error);
     let code = code(error.code());
+    let mentions = |text: &str| error.message().contains(text);
     match code.as_str() {
         "53100" => StoreError::Full(said),
-        "58030" | "58P01" if error.message().contains("No space left") => StoreError::Full(said),
+        // Files that fail in ways that have no code of their own.
+        _ if mentions("No space left on device") || mentions("Disk quota exceeded") => {
+            StoreError::Full(said)
+        }
+        _ if mentions("Read-only file system") => StoreError::Unavailable(said),
         "25006" => StoreError::Unavailable(format!(
             "PostgreSQL is read-only: {said}; wait for the fail-over, or point the storage URI at the primary"
         )),

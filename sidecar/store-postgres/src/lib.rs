@@ -15,6 +15,7 @@ mod backup;
 mod check;
 mod codec;
 mod error;
+mod lease;
 mod options;
 mod origins;
 mod read;

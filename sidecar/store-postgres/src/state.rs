@@ -1,17 +1,15 @@
-//! The state in one statement, and the lease.
+//! The state, in one statement.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection as _, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 use tidelog_model::{
     ChainHash, Digest, EventId, HybridTime, Incarnation, Lineage, LineageEntry, LocationName,
     Origin,
 };
-use tidelog_store::{
-    EdgeKey, InstanceId, Lease, LeaseOutcome, LogState, Progress, StoreError, StoredLease, VoidedId,
-};
+use tidelog_store::{EdgeKey, InstanceId, LogState, Progress, StoreError, StoredLease, VoidedId};
 
 use crate::codec;
 use crate::error::store_error;
@@ -20,10 +18,8 @@ use crate::row::{self, Cursor, RowError};
 use crate::statement::Statement;
 use crate::store::PostgresStore;
 
-/// A lease that runs longer than this runs for ever.
-const TTL_MAX: Duration = Duration::from_hours(24 * 365 * 100);
-
-const STATE: &str = "
+/// Everything but the events, in one row.
+pub const STATE: &str = "
     SELECT h.head, h.hash, h.version_vector, h.covered_vector, h.clock_micros, h.clock_logical, h.stored_at,
            lineage.incarnations, lineage.bases,
            progress.sources, progress.positions, progress.hashes, progress.lineages,
@@ -76,53 +72,6 @@ impl PostgresStore {
         Ok(state)
     }
 
-    pub(crate) async fn take_lease(&self, lease: &Lease) -> Result<LeaseOutcome, StoreError> {
-        self.settle().await?;
-        loop {
-            let mut session = self.control.take().await?;
-            let reused = session.is_reused();
-            match try_lease(session.connection(), lease).await {
-                Ok((granted, row)) => {
-                    session.done();
-                    let (state, origins) = decode(&row)?;
-                    if !granted {
-                        return state.lease.map(LeaseOutcome::Held).ok_or_else(no_head);
-                    }
-                    self.origins.replace(origins);
-                    return Ok(LeaseOutcome::Acquired(Box::new(state)));
-                }
-                // The session is dropped, hence ended before anybody looks. Taking a lease twice under one nonce is taking it once.
-                Err(error) if reused && crate::error::breaks_connection(&error) => drop(session),
-                Err(error) => {
-                    drop(session);
-                    return Err(store_error(error));
-                }
-            }
-            self.settle().await?;
-        }
-    }
-
-    pub(crate) async fn prolong_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
-        let mut statement = Statement::new(
-            "UPDATE lease SET expires_at = clock_timestamp() + interval '1 microsecond' * ",
-        );
-        statement
-            .bind(micros(lease.ttl), "int8")
-            .push(" WHERE nonce = ");
-        statement
-            .bind(lease.nonce as i64, "int8")
-            .push(" RETURNING 1");
-        Ok(!self.control.fetch(&statement).await?.is_empty())
-    }
-
-    pub(crate) async fn end_lease(&self, nonce: u64) -> Result<(), StoreError> {
-        let mut statement = Statement::new(
-            "UPDATE lease SET expires_at = least(expires_at, clock_timestamp()) WHERE nonce = ",
-        );
-        statement.bind(nonce as i64, "int8");
-        self.control.fetch(&statement).await.map(drop)
-    }
-
     /// Replaces the cached origins.
     pub(crate) async fn load_origins(&self) -> Result<(), StoreError> {
         let statement = Statement::new("SELECT id, location, incarnation FROM origins");
@@ -138,44 +87,11 @@ impl PostgresStore {
     }
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.min(TTL_MAX).as_micros()).unwrap_or(i64::MAX)
-}
-
-fn no_head() -> StoreError {
+pub fn no_head() -> StoreError {
     StoreError::Corrupted {
         place: "head".into(),
         detail: "the row is missing".into(),
     }
-}
-
-/// Grants and fences in one statement, then reads, all in one transaction.
-///
-/// The order of locks is lease, then head; a commit takes only head, so neither waits for the other in a circle. The update of head waits for a
-/// commit that is under way; the state read after it has that commit, and whatever comes later finds another nonce.
-async fn try_lease(
-    connection: &mut PgConnection,
-    lease: &Lease,
-) -> Result<(bool, PgRow), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    let mut grant =
-        Statement::new("WITH l AS (INSERT INTO lease (owner, address, nonce, expires_at) VALUES (");
-    grant.bind(lease.owner.as_str(), "text").push(", ");
-    grant.bind(lease.address.as_str(), "text").push(", ");
-    grant
-        .bind(lease.nonce as i64, "int8")
-        .push(", clock_timestamp() + interval '1 microsecond' * ");
-    grant.bind(micros(lease.ttl), "int8").push(
-        ") ON CONFLICT (one) DO UPDATE
-               SET owner = excluded.owner, address = excluded.address, nonce = excluded.nonce, expires_at = excluded.expires_at
-               WHERE lease.owner = excluded.owner OR lease.expires_at <= clock_timestamp()
-               RETURNING nonce)
-           UPDATE head SET nonce = l.nonce FROM l RETURNING 1",
-    );
-    let granted = grant.run(&mut transaction).await?;
-    let row = sqlx::query(STATE).fetch_one(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok((granted, row))
 }
 
 fn origin(location: &str, incarnation: i64) -> Result<Origin, StoreError> {
@@ -198,7 +114,7 @@ where
         .map_err(store_error)
 }
 
-fn decode(row: &PgRow) -> Result<(LogState, OriginTable), StoreError> {
+pub fn decode(row: &PgRow) -> Result<(LogState, OriginTable), StoreError> {
     let ids: Vec<i32> = list(row, "ids")?;
     let locations: Vec<String> = list(row, "locations")?;
     let incarnations: Vec<i64> = list(row, "origin_incarnations")?;

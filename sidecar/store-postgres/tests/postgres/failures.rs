@@ -307,12 +307,18 @@ async fn errors_of_the_server_are_sorted_by_what_they_mean() {
          CREATE TRIGGER fail AFTER INSERT ON tidelog.events EXECUTE FUNCTION public.fail()",
     );
     type Fits = fn(&CommitError) -> bool;
-    let cases: [(&str, &str, Fits); 9] = [
+    let cases: [(&str, &str, Fits); 11] = [
         ("53100", "could not extend file", |e| {
             matches!(e, CommitError::Failed(StoreError::Full(_)))
         }),
         ("58030", "could not write: No space left on device", |e| {
             matches!(e, CommitError::Failed(StoreError::Full(_)))
+        }),
+        ("XX000", "could not write: Disk quota exceeded", |e| {
+            matches!(e, CommitError::Failed(StoreError::Full(_)))
+        }),
+        ("42501", "could not open: Read-only file system", |e| {
+            matches!(e, CommitError::Failed(StoreError::Unavailable(_)))
         }),
         ("53200", "out of memory", |e| {
             matches!(e, CommitError::Failed(StoreError::Unavailable(_)))
@@ -348,7 +354,7 @@ async fn errors_of_the_server_are_sorted_by_what_they_mean() {
         database.sql("TRUNCATE public.fail");
         store.commit(&writer.append(2, |_, _| {})).await.unwrap();
     }
-    assert_eq!(head_of(&store).await, 18);
+    assert_eq!(head_of(&store).await, 22);
 }
 
 #[tokio::test]
