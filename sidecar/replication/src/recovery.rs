@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidelog_core::{FrameOutcome, LogView, Work};
-use tidelog_engine::LogHandle;
+use tidelog_engine::{Ends, LogHandle};
 use tidelog_model::{Incarnation, LocationName, Origin, VectorTime};
 use tokio::sync::{Notify, watch};
 
@@ -205,10 +205,12 @@ impl Recovery {
             }
         }
         let status = self.judge(&view, around, waiting_for);
-        if status.state == RecoveryState::Recovered
-            && self.status.borrow().state != RecoveryState::Recovered
-        {
-            log.recovered().await;
+        if status.state == RecoveryState::Recovered {
+            if self.status.borrow().state != RecoveryState::Recovered {
+                log.recovered().await;
+            }
+            // Every peer was heard: what is not covered now is nowhere, and nobody needs to wait for it.
+            log.set_ends(ends(&log.reader().view())).await;
         }
         self.status.send_if_modified(|held| {
             let changed = *held != status;
@@ -266,6 +268,23 @@ impl Recovery {
             waiting_for,
         }
     }
+}
+
+/// What is left of this location's incarnations before the one in force.
+fn ends(view: &LogView) -> Ends {
+    let current = view.current().incarnation;
+    let closed = view.lineage.entries().iter().map(|e| e.incarnation);
+    closed
+        .filter(|incarnation| *incarnation < current)
+        .map(|incarnation| Origin {
+            location: view.location.clone(),
+            incarnation,
+        })
+        .map(|origin| {
+            let end = view.covered_vector.get(&origin);
+            (origin, end)
+        })
+        .collect()
 }
 
 /// The entries of this location's incarnations before the one in force.

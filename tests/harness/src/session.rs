@@ -49,6 +49,7 @@ pub struct Session {
     client: Client,
     journal: Journal,
     counter: u64,
+    with_request_ids: bool,
     /// What it saw since its own last event, and that event: all the rest is behind these.
     seen: BTreeSet<Id>,
     /// Everything it ever saw.
@@ -61,13 +62,14 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     request: v1::AppendRequest,
+    request_id: String,
     seen: Seen,
 }
 
 impl Prepared {
     /// The request id.
     pub fn request_id(&self) -> &str {
-        &self.request.request_id
+        &self.request_id
     }
 
     /// What its events are called.
@@ -89,6 +91,7 @@ impl Session {
             client,
             journal,
             counter: 0,
+            with_request_ids: true,
             seen: BTreeSet::new(),
             known: BTreeSet::new(),
             context: None,
@@ -98,6 +101,12 @@ impl Session {
     /// The same writer, whose events happen only after what it has read and written itself.
     pub fn narrow(mut self) -> Self {
         self.context = Some(Vector::default());
+        self
+    }
+
+    /// The same writer, which gives no request ids: nothing that needs the table of them may refuse it.
+    pub fn without_request_ids(mut self) -> Self {
+        self.with_request_ids = false;
         self
     }
 
@@ -170,14 +179,22 @@ impl Session {
                     sequence: condition.after,
                 }),
             }),
-            request_id,
+            request_id: if self.with_request_ids {
+                request_id.clone()
+            } else {
+                String::new()
+            },
             ..v1::AppendRequest::default()
         };
         let seen = match self.context {
             None => Seen::Everything,
             Some(_) => Seen::Only(self.seen.clone()),
         };
-        Prepared { request, seen }
+        Prepared {
+            request,
+            request_id,
+            seen,
+        }
     }
 
     /// Sends a request once, and writes down what became of it.
@@ -187,7 +204,7 @@ impl Session {
         let attempt = Attempt {
             session: self.name.clone(),
             location: self.location.clone(),
-            request_id: prepared.request.request_id.clone(),
+            request_id: prepared.request_id.clone(),
             tags: prepared.tags(),
             seen: prepared.seen.clone(),
             condition: prepared

@@ -162,6 +162,21 @@ impl Follower {
             let position = message.position.unwrap_or_default();
             let acknowledge = {
                 let mut state = lock(&self.state);
+                let known = state.position.map_or(0, |position| position.incarnation);
+                if known != 0 && known < position.incarnation && self.mode == Mode::Consumer {
+                    // The log went back, and its memory of this consumer with it.
+                    let safe = match &message.content {
+                        Some(Content::Events(batch)) => batch
+                            .events
+                            .first()
+                            .map_or(0, |e| e.sequence.saturating_sub(1)),
+                        _ => position.sequence,
+                    };
+                    state.go_back(v1::Position {
+                        incarnation: position.incarnation,
+                        sequence: safe,
+                    });
+                }
                 match message.content {
                     Some(Content::Events(batch)) => {
                         for event in &batch.events {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Violation};
-use crate::history::History;
+use crate::history::{Edge, History, Topology};
 use crate::record::{Answer, Fact, Id};
 
 /// Every event that was shown anywhere at any time, with who showed it.
@@ -36,6 +36,7 @@ pub fn i1_nothing_acknowledged_is_lost(history: &History) -> Vec<Violation> {
             )
         })
         .collect();
+    let edges: Vec<&Edge> = history.topology.edges.iter().collect();
     for attempt in &history.pages.attempts {
         let Answer::Ok { ids, .. } = &attempt.answer else {
             continue;
@@ -60,15 +61,20 @@ pub fn i1_nothing_acknowledged_is_lost(history: &History) -> Vec<Violation> {
                 )),
                 None if history.pages.may_be_lost.contains(id) => {}
                 None => {
-                    let elsewhere: Vec<&str> = held
+                    let holders = held
                         .iter()
-                        .filter(|(_, facts)| facts.contains_key(id))
-                        .map(|(name, _)| *name)
-                        .collect();
-                    findings.add(format!(
-                        "{id} ({tag}) was acknowledged at {} and is not at {}; held by {elsewhere:?}",
-                        attempt.location, id.location
-                    ));
+                        .filter_map(|(name, facts)| Some((*name, *facts.get(id)?)));
+                    let (holders, facts): (BTreeSet<&str>, Vec<&Fact>) = holders.unzip();
+                    // A filter may keep it from coming back to where it was written; then it must be somewhere.
+                    let belongs = facts.first().is_none_or(|fact| {
+                        Topology::reach(&edges, &holders, fact).contains(id.location.as_str())
+                    });
+                    if belongs {
+                        findings.add(format!(
+                            "{id} ({tag}) was acknowledged at {} and is not at {}; held by {holders:?}",
+                            attempt.location, id.location
+                        ));
+                    }
                 }
             }
         }

@@ -1,8 +1,11 @@
 //! One scenario per file. Each starts a network of real processes, does something to it, and lets every judge look at the run.
 
 mod converge_dense;
+mod filtered_spoke;
 mod isolate_and_heal;
 mod kill_and_restart;
+mod link_change_live;
+mod restore_older_copy;
 mod transitive_forwarding;
 
 use std::time::Duration;
