@@ -2,7 +2,7 @@
 //!
 //! A store implements [`Fixture`] in its tests and writes one line:
 //!
-//! ```ignore
+//! ```text
 //! tidelog_store::conformance_suite!(MyFixture::new().await);
 //! ```
 //!

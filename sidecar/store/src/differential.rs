@@ -3,7 +3,7 @@
 //! A [`Trace`] is abstract: it names sizes and choices, not sequences or hashes. [`run`] makes concrete operations of it with one
 //! [`Writer`] and gives every store the very same ones. In the tests of a store:
 //!
-//! ```ignore
+//! ```text
 //! proptest! {
 //!     #[test]
 //!     fn a_random_trace_gives_the_same_log(trace in differential::traces()) {

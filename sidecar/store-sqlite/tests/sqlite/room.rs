@@ -1,7 +1,9 @@
 //! A disk that gives out.
 //!
-//! The limit is real: a child process with a bound on the size of its files, so that SQLite's own writes fail in the middle of a commit.
+//! The limit is real: a child process (this very test, told by a variable that it is the child) with a bound on the size of its files, so that
+//! SQLite's own writes fail in the middle of a commit.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
@@ -15,17 +17,12 @@ use super::Data;
 const FOLDER: &str = "TIDELOG_TEST_FOLDER";
 
 /// Appends until that fails, then says how many events were acknowledged and ends without closing anything.
-#[tokio::test]
-#[ignore = "runs as the child of the test below"]
-async fn child_that_runs_out_of_room() {
-    let folder = std::env::var(FOLDER).expect("a folder");
+async fn run_out_of_room(folder: &Path) -> ! {
     let options = SqliteOptions {
         log: "orders".into(),
         location: tidelog_store::generate::location("eu"),
     };
-    let store = SqliteStore::open(Path::new(&folder), options)
-        .await
-        .expect("a store");
+    let store = SqliteStore::open(folder, options).await.expect("a store");
     let mut writer = Writer::start(&store).await;
     let mut refused = 0;
     let mut acknowledged = 0;
@@ -46,21 +43,27 @@ async fn child_that_runs_out_of_room() {
                 let state = store.state().await.expect("the state");
                 assert_eq!((state.head, state.hash), (writer.head, writer.hash));
             }
-            Err(other) => panic!("{other:?}"),
+            Err(other) => unreachable!("{other:?}"),
         }
     }
-    println!("acknowledged={acknowledged} refused={refused}.");
+    let said = format!("acknowledged={acknowledged} refused={refused}.\n");
+    std::io::stdout()
+        .write_all(said.as_bytes())
+        .expect("somebody listens");
     std::process::exit(0);
 }
 
 #[tokio::test]
 async fn a_commit_that_runs_out_of_room_is_refused_and_never_comes_back() {
+    if let Ok(folder) = std::env::var(FOLDER) {
+        run_out_of_room(Path::new(&folder)).await;
+    }
     let data = Data::new();
     let program = std::env::current_exe().expect("this program");
     // Ignoring the signal turns it into a failed write.
     let child = Command::new("sh")
         .arg("-c")
-        .arg("trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact room::child_that_runs_out_of_room --ignored --nocapture")
+        .arg("trap '' XFSZ; ulimit -f 2000; exec \"$0\" --exact room::a_commit_that_runs_out_of_room_is_refused_and_never_comes_back --nocapture")
         .arg(program)
         .env(FOLDER, data.folder())
         .output()
