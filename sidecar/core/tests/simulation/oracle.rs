@@ -70,11 +70,14 @@ pub struct Oracle {
     restored: bool,
     /// What was ever shown to anybody outside of its store.
     shown: Set,
+    /// How far each log was published by its running process.
+    live: Vec<u64>,
 }
 
 impl Oracle {
     pub fn new(topology: std::sync::Arc<Topology>) -> Self {
         let ledgers = vec![Ledger::default(); topology.names.len()];
+        let live = vec![0; topology.names.len()];
         Self {
             topology,
             events: Vec::new(),
@@ -85,6 +88,7 @@ impl Oracle {
             streams: BTreeMap::new(),
             restored: false,
             shown: 0,
+            live,
         }
     }
 
@@ -117,6 +121,7 @@ impl Oracle {
     /// A writer goes on from what its store holds.
     pub fn continued(&mut self, site: usize) {
         self.shown |= self.ledgers[site].held;
+        self.live[site] = self.ledgers[site].rows.len() as u64;
     }
 
     /// A batch is durably in a store.
@@ -320,11 +325,16 @@ impl Oracle {
     /// The live order is the order of the log.
     pub fn published(&mut self, site: usize, events: &[StoredEvent]) {
         for stored in events {
+            self.live[site] += 1;
+            assert_eq!(
+                stored.sequence, self.live[site],
+                "I6: published with a gap or in another order"
+            );
             let (index, _) = self.ledgers[site].rows[stored.sequence as usize - 1];
             self.shown |= 1 << index;
             assert_eq!(
                 self.events[index].id, stored.event.id,
-                "I6: published in another order than stored"
+                "I6: what is published is not what is stored"
             );
         }
     }
