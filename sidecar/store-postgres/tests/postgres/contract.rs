@@ -17,7 +17,7 @@ fn a_random_trace_gives_the_same_log_as_in_memory() {
         .unwrap();
     let database = runtime.block_on(Database::new());
     let mut runner = TestRunner::new(proptest::test_runner::Config {
-        cases: 60,
+        cases: 32,
         max_shrink_iters: 200,
         failure_persistence: None,
         ..Default::default()
