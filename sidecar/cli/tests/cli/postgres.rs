@@ -1,8 +1,9 @@
 //! A network on PostgreSQL.
 
+use tidelog_harness::ports::Ports;
 use tidelog_harness::postgres::Postgres;
 
-use crate::support::{Network, text};
+use crate::support::{Network, signal, text};
 
 #[tokio::test]
 async fn each_location_has_a_database_and_a_second_start_continues() {
@@ -52,4 +53,20 @@ async fn a_wrong_password_is_said_without_showing_it() {
         "{complaint}"
     );
     assert!(!complaint.contains("not-the-password"), "{complaint}");
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_tried_again_until_somebody_interrupts() {
+    let closed = Ports::take(1).unwrap();
+    let storage = format!("postgres://nobody@127.0.0.1:{}", closed.first);
+    let two = Network::of_example("two-locations", 2);
+    let mut dev = two.spawn(&["--storage", &storage]);
+    dev.says("trying again");
+    signal(dev.pid(), "INT");
+    assert_eq!(dev.ends().code(), Some(1), "{}", dev.everything());
+    assert!(
+        dev.everything().contains("error: interrupted"),
+        "{}",
+        dev.everything()
+    );
 }

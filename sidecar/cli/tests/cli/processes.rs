@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use tidelog_harness::ports::Ports;
 
-use crate::support::{Network, eventually, signal, text};
+use crate::support::{Network, signal, text};
 
 #[test]
 fn locations_in_separate_processes_find_each_other() {
@@ -49,43 +49,37 @@ fn a_second_process_for_a_location_is_told_who_runs_it() {
     dev.stop();
 }
 
+fn state(network: &Network) -> Value {
+    serde_json::from_slice(&fs::read(network.data_dir().join("dev.json")).unwrap()).unwrap()
+}
+
 #[test]
 fn a_stale_state_file_is_recognised_and_ports_are_kept() {
     let two = Network::of_example("two-locations", 2);
     two.start(&[]).kill();
     let complaint = two.fails(1, &["status"]);
     assert!(complaint.contains("nothing runs in "), "{complaint}");
-    let before: Value =
-        serde_json::from_slice(&fs::read(two.data_dir().join("dev.json")).unwrap()).unwrap();
-    // Without --base-port now: the ports of the first start stay.
-    let mut again = crate::support::command(&["dev", "-f", "examples/two-locations", "--data-dir"]);
-    let child = again
-        .arg(two.data_dir())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    eventually("the network runs again", || {
-        match two.run(&["status"]).status.code() {
-            Some(0) => Ok(()),
-            code => Err(format!("{code:?}")),
-        }
-    });
-    let after: Value =
-        serde_json::from_slice(&fs::read(two.data_dir().join("dev.json")).unwrap()).unwrap();
+    let before = state(&two);
+    let dev = two.start(&[]);
+    let after = state(&two);
     for location in ["eu", "us"] {
         assert_eq!(
             before["logs"]["orders"][location]["api"],
             after["logs"]["orders"][location]["api"]
         );
-        assert_eq!(after["logs"]["orders"][location]["pid"], child.id());
+        assert_eq!(after["logs"]["orders"][location]["pid"], dev.pid());
     }
-    signal(child.id(), "TERM");
-    let mut child = child;
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    let stopped: Value =
-        serde_json::from_slice(&fs::read(two.data_dir().join("dev.json")).unwrap()).unwrap();
-    assert_eq!(stopped["logs"]["orders"]["eu"]["pid"], Value::Null);
+    two.ok(&["status"]);
+    dev.stop();
+    assert_eq!(state(&two)["logs"]["orders"]["eu"]["pid"], Value::Null);
+}
+
+#[test]
+fn the_end_of_the_machine_is_a_clean_stop_too() {
+    let two = Network::of_example("two-locations", 2);
+    let mut dev = two.start(&[]);
+    signal(dev.pid(), "TERM");
+    assert_eq!(dev.ends().code(), Some(0), "{}", dev.everything());
 }
 
 #[test]

@@ -111,15 +111,17 @@ impl Network {
         fs::write(&path, before.replace(from, to)).unwrap();
     }
 
-    /// The arguments of `dev`.
+    /// The arguments of `dev`. Only the first start is told where ports begin: later ones keep them.
     pub fn dev(&self, more: &[&str]) -> Command {
         let mut command = command(&["dev", "-f"]);
         command
             .arg(&self.manifests)
             .arg("--data-dir")
-            .arg(self.data_dir())
-            .args(["--base-port", &self.ports.first.to_string()])
-            .args(more);
+            .arg(self.data_dir());
+        if !self.data_dir().join("dev.json").exists() {
+            command.args(["--base-port", &self.ports.first.to_string()]);
+        }
+        command.args(more);
         command
     }
 

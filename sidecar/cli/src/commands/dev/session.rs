@@ -1,50 +1,39 @@
 //! The locations that run in this process: started together, kept in step with manifests and `dev.json`, stopped together.
 
+mod open;
+mod prepare;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use comfy_table::Cell;
 use futures_util::future::join_all;
-use tidelog_config::{Config, Endpoint, Listen, Sqlite, Storage, Witness};
+use tidelog_config::Config;
 use tidelog_manifest::Manifests;
 use tidelog_model::LocationName;
 use tidelog_proto::v1::LocationStatus;
-use tidelog_server::{RunningLocation, StartError};
-use tidelog_store_postgres::create_database;
+use tidelog_server::RunningLocation;
 use tidelog_topology::Plan;
-use tokio::time::sleep;
 
+use self::open::open;
+use self::prepare::Prepared;
 use super::board::Board;
 use super::options::{Key, PostgresServer, Selection, StorageChoice};
-use super::render::{self, Local};
+use super::render::Local;
 use super::watch::Fingerprint;
 use super::{DevArgs, plans, refused, tell_findings, tell_not_realised};
 use crate::commands::status::location_state;
 use crate::context::Context;
 use crate::data_dir::{DataDir, LocationLock};
-use crate::dev_file::{Block, DevFile, DevFileError, Service};
+use crate::dev_file::{DevFile, DevFileError};
 use crate::failure::Failure;
 use crate::output::{rendered, table};
 
 /// How long a location may take until it is shown as not ready; it goes on trying.
 const READY_MAX: Duration = Duration::from_secs(20);
-/// A look at a lock by somebody else lasts a moment and must not be taken for a process that runs the location.
-const LOCK_TRIES: u32 = 5;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
-
 /// A location that runs here.
 struct Runner {
     location: RunningLocation,
-    config: Config,
-    lock: LocationLock,
-}
-
-/// A location that is about to run here.
-struct Prepared {
-    key: Key,
     config: Config,
     lock: LocationLock,
 }
@@ -147,7 +136,7 @@ impl Session {
         let starting = prepared.into_iter().map(|Prepared { key, config, lock }| {
             let storage = self.args.storage.clone();
             async move {
-                let started = open(&storage, &key, config.clone()).await;
+                let started = open(&storage, &key, config.clone(), board).await;
                 (key, config, lock, started)
             }
         });
@@ -171,147 +160,7 @@ impl Session {
                 }
             }
         }
-        // A new location is a new peer of those that run already.
-        self.network_seen = Fingerprint::of(&[self.data_dir.dev_file()]);
         failure.map_or(Ok(()), Err)
-    }
-
-    /// Locks, ports, entries in `dev.json`, configurations: everything that can be refused before anything runs.
-    async fn prepare(&self, keys: &[Key], board: &Board) -> Result<Vec<Prepared>, Failure> {
-        let mut locks = Vec::new();
-        for key in keys {
-            locks.push(self.lock(key).await?);
-        }
-        let pid = std::process::id();
-        let blocks = DevFile::edit(&self.data_dir, |file| {
-            let mut blocks = Vec::new();
-            for (log, location) in keys {
-                let block = file.block(log, location, self.args.base_port)?;
-                let listens: Vec<Service> = Service::ALL
-                    .into_iter()
-                    .filter(|service| {
-                        *service != Service::Replication
-                            || self
-                                .selection
-                                .listen(&(log.clone(), location.clone()))
-                                .is_none()
-                    })
-                    .collect();
-                block.check_free(&listens, log, location)?;
-                let socket = self
-                    .socket(log, location)
-                    .map(|_| DataDir::socket(log, location).display().to_string());
-                let mut entry = block.entry(pid, socket);
-                if let Some(address) = self.selection.listen(&(log.clone(), location.clone())) {
-                    entry.replication = reachable(address).to_string();
-                }
-                file.put(log, location, entry);
-                blocks.push(block);
-            }
-            Ok::<_, Failure>(blocks)
-        })?;
-        let file = DevFile::load(&self.data_dir)?.unwrap_or_default();
-        let mut prepared = Vec::new();
-        for ((key, lock), block) in keys.iter().zip(locks).zip(blocks) {
-            let (log, location) = key;
-            if self.socket(log, location).is_none() {
-                board.note(&format!(
-                    "note: {log}/{location} has no Unix socket, its path would be longer than {} bytes",
-                    Listen::SOCKET_PATH_BYTES_MAX
-                ));
-            }
-            let local = self.local(key, block)?;
-            let config = self.render(key, local, &file)?;
-            config
-                .validate()
-                .map_err(|error| Failure::failed(format!("{log}/{location}: {error}")))?;
-            prepared.push(Prepared {
-                key: key.clone(),
-                config,
-                lock,
-            });
-        }
-        Ok(prepared)
-    }
-
-    async fn lock(&self, (log, location): &Key) -> Result<LocationLock, Failure> {
-        let mut tries = 1;
-        loop {
-            match self.data_dir.lock_location(log, location) {
-                Ok(lock) => return Ok(lock),
-                Err(_) if tries < LOCK_TRIES => {
-                    tries += 1;
-                    sleep(LOCK_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// The Unix socket of a location; `None` when its path does not fit.
-    fn socket(&self, log: &str, location: &LocationName) -> Option<PathBuf> {
-        let path = self.data_dir.path().join(DataDir::socket(log, location));
-        (path.as_os_str().len() <= Listen::SOCKET_PATH_BYTES_MAX).then_some(path)
-    }
-
-    fn local(&self, key: &Key, block: Block) -> Result<Local, Failure> {
-        let (log, location) = key;
-        let database = self.data_dir.database(log, location);
-        let witness = self.data_dir.witness(log, location);
-        for folder in [database.parent(), witness.parent()].into_iter().flatten() {
-            fs::create_dir_all(folder).map_err(|error| {
-                Failure::failed(format!("cannot create {}: {error}", folder.display()))
-                    .hint("choose another directory with --data-dir")
-            })?;
-        }
-        let listen = Listen {
-            api: block.address(Service::Api),
-            socket: self.socket(log, location),
-            metrics: block.address(Service::Metrics),
-            health: block.address(Service::Health),
-            replication: self
-                .selection
-                .listen(key)
-                .unwrap_or(block.address(Service::Replication)),
-            admin: block.address(Service::Admin),
-        };
-        let storage = match &self.args.storage {
-            StorageChoice::Sqlite => Storage::Sqlite(Sqlite {
-                // The store keeps more than one file there, so it is given the folder.
-                path: database,
-            }),
-            StorageChoice::Postgres(server) => Storage::Postgres(server.storage(key)),
-        };
-        Ok(Local {
-            storage,
-            witness: Witness { file: witness },
-            listen,
-            insecure: self.selection.is_insecure(key),
-        })
-    }
-
-    fn render(&self, key: &Key, local: Local, file: &DevFile) -> Result<Config, Failure> {
-        let (log, location) = key;
-        let plan = self
-            .wanted
-            .plans
-            .iter()
-            .find(|plan| plan.log == *log)
-            .ok_or_else(|| Failure::failed(format!("there is no plan of {log}")))?;
-        let endpoint_of = |name: &LocationName| self.endpoint(plan, name, file);
-        Ok(render::config(plan, location, local, endpoint_of)?)
-    }
-
-    /// Where another location is reached: as it was said, else as this directory knows it, else as the manifests say.
-    fn endpoint(&self, plan: &Plan, name: &LocationName, file: &DevFile) -> Option<Endpoint> {
-        if let Some(endpoint) = self.selection.peer(&(plan.log.clone(), name.clone())) {
-            return Some(endpoint.clone());
-        }
-        if let Some(entry) = file.get(&plan.log, name) {
-            return entry.replication.parse().ok();
-        }
-        let endpoint = plan.locations.get(name.as_str())?.endpoint.as_ref()?;
-        format!("{}:{}", endpoint.host, endpoint.port).parse().ok()
     }
 
     /// Takes over what was changed since the last look: manifests, and other processes of the network.
@@ -561,37 +410,3 @@ fn live_difference(old: &Config, new: &Config) -> bool {
     };
     live(old) != live(new)
 }
-
-/// Where this machine reaches what listens there.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port())
-    } else {
-        address
-    }
-}
-
-async fn open(
-    storage: &StorageChoice,
-    key: &Key,
-    config: Config,
-) -> Result<RunningLocation, Failure> {
-    let name = format!("{}/{}", key.0, key.1);
-    if let StorageChoice::Postgres(server) = storage {
-        create_database(server.uri(), &PostgresServer::database(key))
-            .await
-            .map_err(|error| Failure::failed(format!("{name}: {error}")).hint(POSTGRES_HINT))?;
-    }
-    RunningLocation::start(config).await.map_err(|error| {
-        let failure = Failure::failed(format!("{name} does not start: {error}"));
-        match error {
-            StartError::Listen(_) => failure.hint("choose other ports with --base-port N"),
-            StartError::Store { .. } if matches!(storage, StorageChoice::Postgres(_)) => {
-                failure.hint(POSTGRES_HINT)
-            }
-            _ => failure,
-        }
-    })
-}
-
-const POSTGRES_HINT: &str = "check address, user and password of --storage postgres://USER:PASSWORD@HOST:PORT, and that the server runs";
