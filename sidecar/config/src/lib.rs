@@ -6,7 +6,7 @@
 //! let text = "
 //! log: orders
 //! location: eu
-//! storage: {sqlite: {path: data/eu/log.db}}
+//! storage: {sqlite: {path: data/logs/orders/eu}}
 //! witness: {file: witness/eu}
 //! edges:
 //!   outgoing:

@@ -19,11 +19,11 @@ pub enum Storage {
     Memory(Memory),
 }
 
-/// A SQLite file, opened by one process at a time.
+/// A SQLite database in a folder of its own, opened by one process at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sqlite {
-    /// The database file; it is created, with its folder, when it does not exist.
+    /// The folder of the database: it holds the database and nothing else, and is created when it does not exist.
     pub path: PathBuf,
 }
 

@@ -75,9 +75,9 @@ impl Found {
             Storage::Sqlite(sqlite) => {
                 let named = sqlite.path.file_name().is_some();
                 self.check(named, "storage.sqlite.path", || {
-                    "must name a file".to_owned()
+                    "must name a folder".to_owned()
                 });
-                sqlite.path.parent()
+                Some(sqlite.path.as_path())
             }
             Storage::Postgres(postgres) => {
                 let one = postgres.uri.is_some() != postgres.uri_file.is_some();

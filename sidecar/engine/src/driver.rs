@@ -164,6 +164,10 @@ impl<'a> Driver<'a> {
         }
         let effects = self.writer.handle(input, self.supervisor.now());
         for effect in effects {
+            // Once stopped nothing more leaves: nobody may see what the witness does not know.
+            if self.stopped.is_some() {
+                break;
+            }
             self.carry_out(effect);
         }
     }
@@ -201,8 +205,14 @@ impl<'a> Driver<'a> {
                     hash,
                 };
                 if let Err(error) = self.supervisor.options.witness.committed(head) {
-                    // Without it a restart cannot prove what was answered: it will raise, which is safe.
-                    tracing::warn!(%error, "witness not written");
+                    // An answer that the witness does not know of could be lost without being missed.
+                    tracing::error!(%error, "the witness cannot be written; the writer stops until it can");
+                    let text =
+                        "it is committed, but the witness of this location cannot be written";
+                    self.end(
+                        StopReason::StateChanged(format!("the witness cannot be written: {error}")),
+                        &tidelog_core::Refusal::OutcomeUnknown(text.to_owned()),
+                    );
                 }
             }
             Effect::Publish { events, view } => self.publish(events, *view),
@@ -336,14 +346,20 @@ impl<'a> Driver<'a> {
 
     /// Stops from outside of the state machine. A commit in flight stays undecided here; the next start reads what became of it.
     fn stop(&mut self, reason: StopReason) {
-        let undecided = self.in_flight.take().is_some();
+        let refusal = if self.in_flight.take().is_some() {
+            let text = "the writer stopped while it was committing".to_owned();
+            tidelog_core::Refusal::OutcomeUnknown(text)
+        } else {
+            tidelog_core::Refusal::NotWriter
+        };
+        self.end(reason, &refusal);
+    }
+
+    /// Answers everybody who waits with one error and stops.
+    fn end(&mut self, reason: StopReason, refusal: &tidelog_core::Refusal) {
         for (_, reply) in self.replies.drain() {
             match reply {
-                Reply::Append(reply) if undecided => {
-                    let text = "the writer stopped while it was committing".to_owned();
-                    reply.send(Err(tidelog_core::Refusal::OutcomeUnknown(text)));
-                }
-                Reply::Append(reply) => reply.send(Err(tidelog_core::Refusal::NotWriter)),
+                Reply::Append(reply) => reply.send(Err(refusal.clone())),
                 Reply::Work(reply) => {
                     let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
                 }

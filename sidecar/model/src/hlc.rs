@@ -67,9 +67,10 @@ impl HlcClock {
     /// Takes note of a received event's time. Returns false when it lies too far ahead: then it does not move the clock
     /// (one wrong clock must not drag all others), and order by time is not causal for that event.
     pub fn observe(&mut self, received: HybridTime, now_micros: i64) -> bool {
+        // Against the wall clock, not against what was received before: otherwise the bound would creep with each wrong time.
         let bound = now_micros
-            .max(self.last.micros)
-            .saturating_add(caps::CLOCK_AHEAD_MICROS_MAX);
+            .saturating_add(caps::CLOCK_AHEAD_MICROS_MAX)
+            .max(self.last.micros);
         if received.micros > bound {
             return false;
         }

@@ -74,7 +74,7 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             |c| {
                 c.storage = Storage::Sqlite(Sqlite {
-                    path: "data/log.db".into(),
+                    path: "data".into(),
                 });
             },
             &["witness", "is needed"],
@@ -82,7 +82,7 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             |c| {
                 c.storage = Storage::Sqlite(Sqlite {
-                    path: "data/log.db".into(),
+                    path: "data".into(),
                 });
                 c.witness = Some(Witness {
                     file: "data/witness".into(),
@@ -93,7 +93,7 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             |c| {
                 c.storage = Storage::Sqlite(Sqlite {
-                    path: "data/log.db".into(),
+                    path: "data".into(),
                 });
                 c.witness = Some(Witness {
                     file: "data2/witness".into(),

@@ -207,3 +207,30 @@ async fn a_subscription_lives_through_a_take_over_without_loss() {
     }
     assert_eq!(seen, [1, 2]);
 }
+
+#[tokio::test]
+async fn nothing_is_answered_that_the_witness_does_not_know() {
+    let rig = Rig::new();
+    let store = Rig::store();
+    let witness = Arc::new(crate::rig::Jammed::new(rig.witness()));
+    let mut options = rig.options(store.clone(), "one");
+    options.witness = witness.clone();
+    let log = LogHandle::start(options);
+    assert!(log.wait_until_serving().await);
+    log.append(request("t")).await.unwrap();
+    witness.jam(true);
+    let answer = log.append(keyed("t", "r")).await;
+    assert!(
+        matches!(answer, Err(Refusal::OutcomeUnknown(_))),
+        "{answer:?}"
+    );
+    assert_eq!(
+        log.reader().view().head,
+        1,
+        "an event left before the witness knew it"
+    );
+    witness.jam(false);
+    assert!(log.wait_until_serving().await);
+    let again = log.append(keyed("t", "r")).await.unwrap();
+    assert_eq!((again.first_sequence, again.replayed), (2, true));
+}

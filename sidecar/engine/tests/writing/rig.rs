@@ -1,14 +1,15 @@
 //! A log on the memory store, with everything that outlives its process.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tidelog_core::{AppendRequest, Stamp, WriterLimits};
-use tidelog_engine::{FileWitness, LogHandle, LogOptions, ReaderOptions};
-use tidelog_model::{LocationName, NewEvent};
-use tidelog_store::{LogStore, MemoryStore, RequestRetention};
+use tidelog_core::{AppendRequest, ProvenHead, Stamp, Witness, WriterLimits};
+use tidelog_engine::{FileWitness, LogHandle, LogOptions, ReaderOptions, WitnessKeeper};
+use tidelog_model::{Incarnation, LocationName, NewEvent};
+use tidelog_store::{InstanceId, LogStore, MemoryStore, RequestRetention};
 
 pub fn wall() -> i64 {
     i64::try_from(
@@ -89,5 +90,58 @@ pub fn keyed(kind: &str, id: &str) -> AppendRequest {
     AppendRequest {
         request_id: id.into(),
         ..request(kind)
+    }
+}
+
+/// A witness file on a disk that can be made to fail.
+pub struct Jammed {
+    inner: FileWitness,
+    jammed: AtomicBool,
+}
+
+impl Jammed {
+    pub fn new(path: PathBuf) -> Self {
+        Self {
+            inner: FileWitness::new(path),
+            jammed: AtomicBool::new(false),
+        }
+    }
+
+    pub fn jam(&self, jammed: bool) {
+        self.jammed.store(jammed, Ordering::SeqCst);
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.jammed.load(Ordering::SeqCst) {
+            return Err(io::Error::other("jammed"));
+        }
+        Ok(())
+    }
+}
+
+impl WitnessKeeper for Jammed {
+    fn load(&self) -> io::Result<Option<Witness>> {
+        self.inner.load()
+    }
+    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
+        self.check()?;
+        self.inner.raise(incarnation)
+    }
+    fn begin(
+        &self,
+        incarnation: Incarnation,
+        instance: &InstanceId,
+        head: ProvenHead,
+    ) -> io::Result<()> {
+        self.check()?;
+        self.inner.begin(incarnation, instance, head)
+    }
+    fn committed(&self, head: ProvenHead) -> io::Result<()> {
+        self.check()?;
+        self.inner.committed(head)
+    }
+    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+        self.check()?;
+        self.inner.clean_stop(head)
     }
 }
