@@ -120,6 +120,8 @@ pub const TABLE: &[Row] = &[
             PROTO,
             REPLICATION,
             STORE,
+            STORE_POSTGRES,
+            STORE_SQLITE,
         ],
     ),
     row(STORE, Rank::Pure, &[MODEL]),
