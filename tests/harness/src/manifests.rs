@@ -32,6 +32,8 @@ pub struct Link {
     topology: String,
     edges: Vec<(String, String)>,
     filters: Vec<Filter>,
+    /// Events in a frame; 0 = the default.
+    batch: u32,
 }
 
 #[derive(Clone)]
@@ -53,6 +55,7 @@ impl Link {
             topology: format!("dense: {{locations: [{}]}}", locations.join(", ")),
             edges: owned(pairs.filter(|(source, target)| source != target)),
             filters: Vec::new(),
+            batch: 0,
         }
     }
 
@@ -69,6 +72,7 @@ impl Link {
             ),
             edges: owned(pairs),
             filters: Vec::new(),
+            batch: 0,
         }
     }
 
@@ -81,6 +85,7 @@ impl Link {
             ),
             edges: owned([(source, target), (target, source)].into_iter()),
             filters: Vec::new(),
+            batch: 0,
         }
     }
 
@@ -93,7 +98,14 @@ impl Link {
             ),
             edges: owned(std::iter::once((source, target))),
             filters: Vec::new(),
+            batch: 0,
         }
+    }
+
+    /// With frames of at most so many events.
+    pub fn batch(mut self, events: u32) -> Self {
+        self.batch = events;
+        self
     }
 
     /// With a filter on the edges from `sources` to `targets` (all when empty), in CEL and in Rust.
@@ -182,6 +194,9 @@ impl Manifests {
                 "---\napiVersion: tidelog.dev/v1alpha1\nkind: ReplicationLink\nmetadata: {{name: {}}}\nspec:\n  eventLogRef: {{name: {}}}\n  topology: {{{}}}\n",
                 link.name, self.log, link.topology
             );
+            if link.batch > 0 {
+                let _ = writeln!(out, "  batch: {{maxEvents: {}}}", link.batch);
+            }
             if !link.filters.is_empty() {
                 out.push_str("  filters:\n");
             }

@@ -113,6 +113,11 @@ impl Network {
         self.path("data")
     }
 
+    /// The first of the ports of this network; each location has ten.
+    pub fn first_port(&self) -> u16 {
+        self.ports.first
+    }
+
     /// Where logs are kept.
     pub fn storage(&self) -> &Storage {
         &self.storage

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::history::History;
-use crate::record::{Answer, Attempt, Fact, Id, Seen};
+use crate::record::{Answer, Attempt, Delivered, Fact, Id, Seen};
 
 /// A set of events, as bits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,19 +57,55 @@ pub(super) struct View<'a> {
     pub(super) location: &'a str,
     /// In local order.
     pub(super) facts: Vec<&'a Fact>,
+    /// The incarnation that was in force at the position of each.
+    incarnations: Vec<u32>,
     /// True when nothing before the first event is left out.
     pub(super) whole: bool,
 }
 
+impl<'a> View<'a> {
+    /// What a subscriber got.
+    fn got(name: String, location: &'a str, delivered: Vec<&'a Delivered>, whole: bool) -> Self {
+        Self {
+            name,
+            location,
+            incarnations: delivered.iter().map(|d| d.incarnation).collect(),
+            facts: delivered.into_iter().map(|d| &d.fact).collect(),
+            whole,
+        }
+    }
+
+    /// Where an event stands that was written here, at its own number. One that came back after a loss may stand there by chance.
+    pub(super) fn written_at(&self, id: &Id) -> Option<usize> {
+        let at = self.facts.iter().position(|fact| fact.id == *id)?;
+        self.was_written(at).then_some(at)
+    }
+
+    pub(super) fn was_written(&self, at: usize) -> bool {
+        let fact = self.facts[at];
+        fact.id.location == self.location
+            && fact.id.sequence == fact.sequence
+            && fact.id.incarnation == self.incarnations[at]
+    }
+}
+
 /// All orders that were shown.
 pub(super) fn views(history: &History) -> Vec<View<'_>> {
-    let mut views = Vec::new();
+    let mut views: Vec<View<'_>> = Vec::new();
     for (location, dump) in &history.dumps {
-        let facts = dump.facts.iter().collect();
+        let in_force = |sequence: u64| {
+            let begun = dump.lineage.iter().rfind(|(_, base)| *base < sequence);
+            begun.map_or(0, |(incarnation, _)| *incarnation)
+        };
         views.push(View {
             name: format!("the log at {location}"),
             location,
-            facts,
+            incarnations: dump
+                .facts
+                .iter()
+                .map(|fact| in_force(fact.sequence))
+                .collect(),
+            facts: dump.facts.iter().collect(),
             whole: true,
         });
     }
@@ -77,32 +113,22 @@ pub(super) fn views(history: &History) -> Vec<View<'_>> {
         let name = format!("subscriber {}", subscription.name);
         let location = subscription.location.as_str();
         let whole = subscription.start == 0;
-        let standing: Vec<&Fact> = subscription.events.iter().map(|d| &d.fact).collect();
+        let view = |name, delivered, whole| View::got(name, location, delivered, whole);
         for (at, voided) in subscription.voided.iter().enumerate() {
             // What it had got before the loss that took this away: all up to the first event that was taken.
             let until = voided.first().map_or(u64::MAX, |d| d.fact.sequence);
-            let mut facts: Vec<&Fact> = standing
-                .iter()
-                .copied()
-                .filter(|f| f.sequence < until)
-                .collect();
+            let standing = subscription.events.iter();
+            let mut delivered: Vec<&Delivered> =
+                standing.filter(|d| d.fact.sequence < until).collect();
             // A later loss may have reached further down than this one.
-            let below = facts.last().map_or(subscription.start, |f| f.sequence);
+            let below = delivered
+                .last()
+                .map_or(subscription.start, |d| d.fact.sequence);
             let whole = whole && below + 1 == until;
-            facts.extend(voided.iter().map(|d| &d.fact));
-            views.push(View {
-                name: format!("{name} before loss {}", at + 1),
-                location,
-                facts,
-                whole,
-            });
+            delivered.extend(voided);
+            view(format!("{name} before loss {}", at + 1), delivered, whole);
         }
-        views.push(View {
-            name,
-            location,
-            facts: standing,
-            whole,
-        });
+        views.push(view(name, subscription.events.iter().collect(), whole));
     }
     views
 }
@@ -196,14 +222,9 @@ fn direct(
         Seen::Only(ids) => out.extend(ids.iter().filter_map(|id| index.get(id))),
         Seen::Everything => {
             // Any order in which its own location showed it under the number that it got there.
-            let shown = views.iter().find_map(|view| {
-                let at = (view.location == id.location).then(|| {
-                    view.facts
-                        .iter()
-                        .position(|f| f.id == *id && f.sequence == id.sequence)
-                })??;
-                Some(&view.facts[..at])
-            });
+            let shown = views
+                .iter()
+                .find_map(|view| Some(&view.facts[..view.written_at(id)?]));
             out.extend(
                 shown
                     .unwrap_or_default()

@@ -64,10 +64,10 @@ pub fn i12_contexts_are_what_was_seen(history: &History) -> Vec<Violation> {
     let causes = Causes::of(history, &views);
     for view in views.iter().filter(|view| view.whole) {
         let mut vector = Vector::default();
-        for fact in &view.facts {
-            let written_here =
-                fact.id.location == view.location && fact.id.sequence == fact.sequence;
-            if written_here && let Some(ahead) = vector.uncovered(&fact.context) {
+        for (at, fact) in view.facts.iter().enumerate() {
+            if view.was_written(at)
+                && let Some(ahead) = vector.uncovered(&fact.context)
+            {
                 findings.add(format!(
                     "{}: {} was appended with {ahead} in its context, the log held {vector}",
                     view.name, fact.id

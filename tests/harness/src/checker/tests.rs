@@ -620,3 +620,33 @@ fn conditions_see_somebody_who_was_faster() {
     });
     red(&history, &[]);
 }
+
+#[test]
+fn an_event_that_came_back_to_its_old_number_was_not_written_there() {
+    let mut history = good();
+    // Location a lost everything, and got its event back behind that of c, by chance under its old number.
+    history.pages.attempts[0] = attempt(&id("a", 2), Seen::Only(BTreeSet::new()));
+    history.pages.attempts[0].condition = Some(Condition {
+        keys: vec!["k".to_owned()],
+        types: Vec::new(),
+        after: 0,
+    });
+    history.pages.attempts[1].seen = Seen::Only([id("a", 2)].into());
+    for location in ["a", "b", "c"] {
+        let facts = vec![
+            fact(id("c", 1), 1, &[]),
+            fact(id("a", 2), 2, &[]),
+            fact(id("b", 2), 3, &[("a#1", 2)]),
+        ];
+        replace(&mut history, location, facts);
+    }
+    history.pages.subscriptions.clear();
+    red(&history, &["conditions"]);
+    let dump = at(&mut history, "a");
+    dump.lineage = vec![(1, 0), (5, 0)];
+    dump.incarnation = 5;
+    for target in ["b", "c"] {
+        at(&mut history, target).edges.clear();
+    }
+    red(&history, &[]);
+}

@@ -76,23 +76,15 @@ pub fn conditions_exclude(history: &History) -> Vec<Violation> {
             continue;
         };
         let Some(first) = ids.first() else { continue };
-        let shown = views.iter().find(|view| {
-            view.location == first.location
-                && view.whole
-                && view
-                    .facts
-                    .iter()
-                    .any(|fact| fact.id == *first && fact.sequence == first.sequence)
+        let shown = views.iter().filter(|view| view.whole);
+        let shown = shown
+            .filter_map(|view| Some(&view.facts[..view.written_at(first)?]))
+            .next();
+        let between = shown.into_iter().flatten().filter(|fact| {
+            fact.sequence > condition.after
+                && fact.keys.iter().any(|key| condition.keys.contains(key))
+                && (condition.types.is_empty() || condition.types.contains(&fact.kind))
         });
-        let between = shown
-            .into_iter()
-            .flat_map(|view| &view.facts)
-            .filter(|fact| {
-                fact.sequence > condition.after
-                    && fact.sequence < first.sequence
-                    && fact.keys.iter().any(|key| condition.keys.contains(key))
-                    && (condition.types.is_empty() || condition.types.contains(&fact.kind))
-            });
         for faster in between {
             findings.add(format!(
                 "{first} was let in after {} on {:?}, but {} stands at {}",

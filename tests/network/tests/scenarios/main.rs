@@ -1,11 +1,17 @@
 //! One scenario per file. Each starts a network of real processes, does something to it, and lets every judge look at the run.
 
+mod bad_input;
 mod converge_dense;
+mod disk_full;
 mod filtered_spoke;
+mod frames;
 mod isolate_and_heal;
 mod kill_and_restart;
 mod link_change_live;
+mod many_locations;
+mod one_writer;
 mod restore_older_copy;
+mod storm;
 mod transitive_forwarding;
 
 use std::time::Duration;
