@@ -151,6 +151,14 @@ impl Known {
         }
     }
 
+    /// False while there is no connection: what was heard before says nothing about what was appended since.
+    fn hears_its_peer(&self) -> bool {
+        !matches!(
+            self.state,
+            EdgeState::Pending | EdgeState::Connecting | EdgeState::Unreachable
+        )
+    }
+
     /// How far behind, as of now: from a head that was not heard within the bound nothing follows.
     pub(crate) fn lag(&self, now_micros: i64, bound_micros: i64) -> Lag {
         // Both ways: a clock that was set back makes what was heard before it as doubtful as what is old.
@@ -233,7 +241,11 @@ pub(crate) fn status_of(
             target: peer.clone(),
         },
     };
-    let lag = known.lag(now_micros, bound_micros);
+    let lag = if known.hears_its_peer() {
+        known.lag(now_micros, bound_micros)
+    } else {
+        Lag::default()
+    };
     EdgeStatus {
         edge,
         direction: *direction,
@@ -281,6 +293,24 @@ mod tests {
         );
         assert_eq!(caught_up.lag(4_000_001, BOUND), Lag::default());
         assert_eq!(Known::new(0).lag(1, BOUND), Lag::default());
+    }
+
+    #[test]
+    fn an_edge_without_a_connection_has_no_lag_however_fresh_its_numbers() {
+        let me = LocationName::new("eu").unwrap();
+        let id = (Direction::Incoming, LocationName::new("us").unwrap());
+        let mut caught_up = known(10, 1_000_000, 10, Some((0, 1_000_000)));
+        for (state, events) in [
+            (EdgeState::Streaming, Some(0)),
+            (EdgeState::Unreachable, None),
+        ] {
+            caught_up.state = state;
+            let status = status_of(&id, &caught_up, &me, 1_000_001, BOUND);
+            assert_eq!(
+                (status.lag.events, status.source_head.is_some()),
+                (events, events.is_some())
+            );
+        }
     }
 
     #[test]
