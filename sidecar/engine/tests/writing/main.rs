@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod faulty;
+mod late;
 mod life;
 mod rig;
