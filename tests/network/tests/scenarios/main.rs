@@ -1,6 +1,7 @@
 //! One scenario per file. Each starts a network of real processes, does something to it, and lets every judge look at the run.
 
 mod bad_input;
+mod conditions;
 mod converge_dense;
 mod disk_full;
 mod filtered_spoke;
