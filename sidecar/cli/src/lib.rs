@@ -1,7 +1,7 @@
 //! The command line of Tidelog: look at, write to, steer and run networks of event logs.
 //!
-//! Every command is one module below `commands`; it takes its arguments and a [`Context`](context::Context), and ends with a
-//! [`Failure`](failure::Failure) that carries the exit code. Whatever is shown goes through [`output`]. The client commands know
+//! Every command is one module below `commands`; it takes its arguments and a `Context`, and ends with a
+//! `Failure` that carries the exit code. Whatever is shown goes through `output`. The client commands know
 //! nothing but addresses and gRPC, so they work the same on a `dev` network and on any other; `dev` alone runs locations.
 //!
 //! Absent on purpose: configuration files (options and environment only) and interactive questions.

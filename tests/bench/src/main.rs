@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
             .unwrap_or_default(),
     };
     let mut report = Report::new();
-    report.note("PostgreSQL", "starting a private server");
+    report::note("PostgreSQL", "starting a private server");
     let postgres = Postgres::start(&[]).await?;
 
     let uri = postgres.create_database("raw")?;
@@ -117,7 +117,7 @@ async fn main() -> Result<()> {
 
     match memory::idle_dev(&programs).await {
         Ok(mib) => report.add("idle dev with 5 locations", "sqlite", mib, "MiB", None),
-        Err(error) => report.note(
+        Err(error) => report::note(
             "idle dev with 5 locations",
             &format!("not measured: {error:#}"),
         ),

@@ -18,6 +18,11 @@ struct Row {
     ratio_to_raw: Option<f64>,
 }
 
+/// Progress for people.
+pub fn note(what: &str, text: &str) {
+    let _ = writeln!(std::io::stderr(), "bench: {what}: {text}");
+}
+
 /// Figures of one run.
 pub struct Report {
     rows: Vec<Row>,
@@ -42,11 +47,6 @@ impl Report {
             unit: unit.to_owned(),
             ratio_to_raw: ratio,
         });
-    }
-
-    /// Progress for people.
-    pub fn note(&self, what: &str, text: &str) {
-        let _ = writeln!(std::io::stderr(), "bench: {what}: {text}");
     }
 
     /// Prints the table and writes the JSON.

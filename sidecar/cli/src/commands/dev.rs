@@ -1,6 +1,6 @@
 //! `tidelog dev`.
 //!
-//! A [`Session`](session::Session) holds the locations of this process; everything around it watches, shows and ends. Other processes are
+//! A [`Session`] holds the locations of this process; everything around it watches, shows and ends. Other processes are
 //! known by their entries in `dev.json` only.
 
 mod board;
