@@ -7,7 +7,7 @@
 //! | [`expect`] | what counts as the same output |
 //! | [`workplace`] | a directory that looks like a checkout, with ports of its own |
 //! | [`runner`] | a page from its first command to its last |
-//! | [`reference`] | the generated pages |
+//! | [`mod@reference`] | the generated pages |
 
 pub mod expect;
 pub mod page;
