@@ -77,9 +77,7 @@ pub fn conditions_exclude(history: &History) -> Vec<Violation> {
         };
         let Some(first) = ids.first() else { continue };
         let shown = views.iter().filter(|view| view.whole);
-        let shown = shown
-            .filter_map(|view| Some(&view.facts[..view.written_at(first)?]))
-            .next();
+        let shown = shown.find_map(|view| Some(&view.facts[..view.written_at(first)?]));
         let between = shown.into_iter().flatten().filter(|fact| {
             fact.sequence > condition.after
                 && fact.keys.iter().any(|key| condition.keys.contains(key))
