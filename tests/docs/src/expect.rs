@@ -9,6 +9,13 @@ use regex::Regex;
 static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     [
         (r"\x1b\[[0-9;]*[A-Za-z]", ""),
+        (r"\s+", " "),
+        (r#"(process |"pid": )\d+"#, "$1<pid>"),
+        // The last column of a row of locations.
+        (
+            r"^(\S+ \S+ (?:Starting|Recovering|Serving|Standby|Stopping) .*) \d+$",
+            "$1 <pid>",
+        ),
         (
             r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
             "<time>",
@@ -17,7 +24,6 @@ static MASKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"[A-Za-z0-9+/]{43}=", "<hash>"),
         (r"\d+(\.\d+)? ?(ns|µs|ms|s|KiB|MiB)\b", "<amount>"),
         (r"\b\d{4,}\b", "<number>"),
-        (r"\s+", " "),
     ]
     .into_iter()
     .filter_map(|(pattern, mask)| Some((Regex::new(pattern).ok()?, mask)))
@@ -118,6 +124,10 @@ mod tests {
         assert!(same(
             "1  us#1/1  2026-01-02 03:04:05.678  pid 17023",
             "1 us#1/1 2027-12-31 23:59:59.001    pid 4711"
+        ));
+        assert!(same(
+            "orders  eu  Serving  1  1  eu#1:1  15074",
+            "orders  eu  Serving  1  1  eu#1:1  824"
         ));
         assert!(same(
             "hash 13174e57f1635d10ef34cb258c47ad18",

@@ -21,6 +21,8 @@ use crate::workplace::Workplace;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a look may need to show what the page shows.
 const SETTLED: Duration = Duration::from_secs(30);
+/// How long a `tidelog tail` may need, before it is started again.
+const TAIL: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Commands that change nothing.
@@ -96,14 +98,23 @@ impl Session {
         }
         if let Some(command) = self.network(typed)? {
             let program = self.start(&command)?;
-            return self.follow(program, step).await;
+            return self.follow(program, step, PATIENCE).await;
         }
         if typed.starts_with("make ") {
             return planned(typed).map(drop);
         }
         if step.after_interrupt.is_some() {
-            let program = self.start(typed)?;
-            return self.follow(program, step).await;
+            // One that was started before what it shows had arrived is started again.
+            let again = typed.starts_with("tidelog tail") && !typed.contains("--consumer");
+            let deadline = Instant::now() + SETTLED;
+            loop {
+                let patience = if again { TAIL } else { PATIENCE };
+                let program = self.start(typed)?;
+                match self.follow(program, step, patience).await {
+                    Err(_) if again && Instant::now() < deadline => {}
+                    result => return result,
+                }
+            }
         }
         self.finish(typed, step).await
     }
@@ -142,8 +153,13 @@ impl Session {
     }
 
     /// Waits until a program has said what the page shows, and interrupts it if the page does.
-    async fn follow(&mut self, mut program: Program, step: &Step) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    async fn follow(
+        &mut self,
+        mut program: Program,
+        step: &Step,
+        patience: Duration,
+    ) -> Result<()> {
+        let deadline = Instant::now() + patience;
         loop {
             let seen = self.said(&program);
             if begins(&step.answer, &seen, States::Moving) {
@@ -152,11 +168,10 @@ impl Session {
             if let Err(error) = program.process.assert_well() {
                 // It may have said the last of it while this looked.
                 let seen = self.said(&program);
-                ensure!(
-                    matches(&step.answer, &seen, States::Moving),
-                    differs(&step.answer, &seen).context(error)
-                );
-                return Ok(());
+                if begins(&step.answer, &seen, States::Moving) && fails(step) {
+                    break;
+                }
+                return Err(differs(&step.answer, &seen).context(error));
             }
             if Instant::now() > deadline {
                 return Err(differs(&step.answer, &seen));
@@ -166,13 +181,27 @@ impl Session {
         if step.after_interrupt.is_some() {
             return self.interrupt(program, step).await;
         }
+        if fails(step) {
+            let status = program.process.ended(PATIENCE).await?;
+            let seen = self.said(&program);
+            ensure!(
+                !status.success() && matches(&step.answer, &seen, States::Moving),
+                differs(&step.answer, &seen).context(format!("it ended with {status}"))
+            );
+            return Ok(());
+        }
         self.running.push(program);
         Ok(())
     }
 
     async fn interrupt(&self, mut program: Program, step: &Step) -> Result<()> {
         program.process.signal("INT")?;
-        program.process.ended(PATIENCE).await?;
+        let status = program.process.ended(PATIENCE).await?;
+        // Ctrl-C is the ordinary end of these.
+        ensure!(
+            status.success() || !program.process.name().starts_with("tidelog "),
+            "after Ctrl-C it ended with {status}"
+        );
         let mut shown = step.answer.clone();
         if step.command.is_none() {
             shown.push("...".to_owned());
@@ -189,10 +218,7 @@ impl Session {
     async fn finish(&self, typed: &str, step: &Step) -> Result<()> {
         let look = LOOKS.iter().any(|look| typed.starts_with(look));
         let states = if look { States::Exact } else { States::Moving };
-        let fails = step
-            .answer
-            .iter()
-            .any(|line| line.starts_with("error") || line.starts_with("ERROR"));
+        let fails = fails(step);
         let deadline = Instant::now() + SETTLED;
         loop {
             let typed = format!("exec 2>&1\n{typed}");
@@ -231,6 +257,12 @@ impl Session {
         }
         text
     }
+}
+
+/// A command whose answer is an error has to end as a failure, any other as a success.
+fn fails(step: &Step) -> bool {
+    let error = |line: &String| line.starts_with("error") || line.starts_with("ERROR");
+    step.answer.iter().any(error)
 }
 
 /// What `make` would do.

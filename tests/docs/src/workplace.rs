@@ -18,8 +18,8 @@ use crate::root;
 const SHOWN_FIRST: u16 = 7440;
 /// Blocks of ten ports: more than the largest example has locations.
 const BLOCKS: u16 = 12;
-/// The address of PostgreSQL in pages.
-const SHOWN_POSTGRES: &str = "localhost:5432";
+/// PostgreSQL in pages.
+const SHOWN_POSTGRES: &str = "postgres://postgres@localhost:5432";
 
 /// Where a page runs.
 pub struct Workplace {
@@ -95,15 +95,11 @@ impl Workplace {
             format!(":{}", self.ports.first + shown.saturating_sub(SHOWN_FIRST))
         });
         match self.postgres {
-            // The tests' server is private and wants its password.
-            Some(postgres) => typed.replace(
-                &format!("postgres@{SHOWN_POSTGRES}"),
-                &format!(
-                    "postgres:{}@localhost:{}",
-                    postgres.password(),
-                    postgres.port()
-                ),
-            ),
+            // The tests' server is private: its own user, password and port.
+            Some(postgres) => {
+                let uri = postgres.uri("");
+                typed.replace(SHOWN_POSTGRES, uri.trim_end_matches('/'))
+            }
             None => typed.into_owned(),
         }
     }
@@ -116,9 +112,6 @@ impl Workplace {
         for port in self.ports.first..last {
             let shown = SHOWN_FIRST + port - self.ports.first;
             text = text.replace(&format!(":{port}"), &format!(":{shown}"));
-        }
-        if let Some(postgres) = self.postgres {
-            text = text.replace(&format!("localhost:{}", postgres.port()), SHOWN_POSTGRES);
         }
         text
     }
