@@ -76,8 +76,8 @@ pub fn conditions_exclude(history: &History) -> Vec<Violation> {
             continue;
         };
         let Some(first) = ids.first() else { continue };
-        let shown = views.iter().filter(|view| view.whole);
-        let shown = shown.find_map(|view| Some(&view.facts[..view.written_at(first)?]));
+        let mut whole = views.iter().filter(|view| view.whole);
+        let shown = whole.find_map(|view| Some(&view.facts[..view.written_at(first)?]));
         let between = shown.into_iter().flatten().filter(|fact| {
             fact.sequence > condition.after
                 && fact.keys.iter().any(|key| condition.keys.contains(key))
