@@ -36,7 +36,7 @@ impl Report {
     /// One figure; with `raw` also as a ratio to it.
     pub fn add(&mut self, what: &str, storage: &str, value: f64, unit: &str, raw: Option<f64>) {
         let ratio = raw.filter(|r| *r > 0.0).map(|r| value / r);
-        self.note(
+        note(
             &format!("{what} ({storage})"),
             &format!("{value:.1} {unit}"),
         );
