@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Prints the path of grpcurl, which the commands of the guides use. Without one in PATH, the version below is built once with Go into .tools/.
+# As root on a system with apt-get it installs Go when there is none; otherwise it says what to install.
 set -euo pipefail
 
 version=v1.9.3
@@ -12,6 +13,11 @@ if command -v grpcurl >/dev/null 2>&1; then
 fi
 
 if [ ! -x "$tools/bin/grpcurl" ]; then
+  if ! command -v go >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    echo "neither grpcurl nor Go found: installing Go with apt-get" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -q && apt-get install -y -q --no-install-recommends golang-go; } >&2 || true
+  fi
   if ! command -v go >/dev/null 2>&1; then
     cat >&2 <<'MESSAGE'
 grpcurl is needed to run the commands that the guides show, and is neither in PATH nor can be built: there is no Go.
