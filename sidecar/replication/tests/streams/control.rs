@@ -6,6 +6,7 @@ use tidelog_core::EdgeState;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use crate::hostile::pull;
 use crate::net::{Dial, Net, edge, eventually, key, mesh, pause};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,6 +90,32 @@ async fn a_cut_breaks_the_connection_itself_and_no_new_one_lasts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_breaks_the_socket_of_a_peer_that_would_keep_it() {
+    let mut net = Net::planned(&["eu", "us"], vec![edge("eu", "us")]).await;
+    net.start("eu").await;
+    let (between, mut open) = relay(net.addresses["eu"]).await;
+    net.addresses.insert("eu", between);
+    // It never hangs up by itself, whatever it hears.
+    let puppet = pull(&net, 1, "", 1 << 20).await;
+    net.until("eu", "eu", "us", EdgeState::Streaming).await;
+    assert_eq!(*open.borrow_and_update(), 1);
+    net.replication("eu").cut(&key("eu", "us")).unwrap();
+    let broken = open.wait_for(|n| *n == 0);
+    tokio::time::timeout(Duration::from_secs(5), broken)
+        .await
+        .expect("the connection is broken")
+        .unwrap();
+    let mut again = pull(&net, 2, "", 1 << 20).await;
+    assert!(again.hear().await.is_none());
+    let broken = open.wait_for(|n| *n == 0);
+    tokio::time::timeout(Duration::from_secs(5), broken)
+        .await
+        .expect("a new one is broken too")
+        .unwrap();
+    drop((puppet, again));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_by_command_holds_over_a_restart_and_ends_with_a_resume() {
     for at in ["eu", "us"] {
         let mut net = Net::running(&["eu", "us"], vec![edge("eu", "us")]).await;
@@ -98,9 +125,9 @@ async fn a_pause_by_command_holds_over_a_restart_and_ends_with_a_resume() {
             .pause(&key("eu", "us"), true)
             .await
             .unwrap();
-        net.append("eu", "meanwhile").await;
         // The end that dials is told; the other one is not dialled and cannot know why.
         net.until(at, "eu", "us", EdgeState::Paused).await;
+        net.append("eu", "meanwhile").await;
         if at == "eu" {
             let told = net.until("us", "eu", "us", EdgeState::Paused).await;
             assert_eq!(told.reason, "PausedAtSource");
@@ -193,8 +220,8 @@ async fn lag_is_counted_while_heard_and_unknown_when_not() {
             break;
         }
         assert_eq!(all[0].lag.events, Some(0));
+        assert!(begun.elapsed() < net.tuning.heard_bound() + Duration::from_secs(2));
     }
-    assert!(begun.elapsed() < net.tuning.heard_bound() + Duration::from_secs(2));
     let gone = net.until("us", "eu", "us", EdgeState::Unreachable).await;
     assert_eq!(gone.reason, "PeerUnreachable");
     assert_eq!(gone.lag.micros, None);

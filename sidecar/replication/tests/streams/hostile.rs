@@ -21,9 +21,11 @@ use crate::net::{Dial, Net, edge, eventually, name, pause};
 type Client = v1::replication_service_client::ReplicationServiceClient<tonic::transport::Channel>;
 
 /// A peer that says what it is told to say.
-struct Puppet {
+pub struct Puppet {
     say: mpsc::Sender<v1::ReplicationMessage>,
     heard: Streaming<v1::ReplicationMessage>,
+    /// Keeps the connection when the call ends.
+    _client: Client,
 }
 
 impl Puppet {
@@ -42,6 +44,7 @@ impl Puppet {
         Self {
             say,
             heard: heard.into_inner(),
+            _client: client,
         }
     }
 
@@ -54,7 +57,7 @@ impl Puppet {
     }
 
     /// The next message but heartbeats.
-    async fn hear(&mut self) -> Option<Message> {
+    pub async fn hear(&mut self) -> Option<Message> {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(10), self.heard.message());
             match next.await.expect("an answer") {
@@ -387,7 +390,7 @@ async fn frames_that_come_while_voided_ids_are_looked_up_are_not_lost() {
 }
 
 /// A puppet that pulls from `eu`.
-async fn pull(net: &Net, stream: u64, version_vector: &str, credit: u64) -> Puppet {
+pub async fn pull(net: &Net, stream: u64, version_vector: &str, credit: u64) -> Puppet {
     let puppet = Puppet::dial(net, "eu", false).await;
     let vector: VectorTime = version_vector.parse().unwrap();
     puppet
