@@ -90,6 +90,26 @@ impl Probe {
         }
     }
 
+    /// Pulls until it has everything up to a position, over as many streams as it takes.
+    async fn pull_all(&mut self, network: &Network, first_stream: u64, until: u64) -> Result<()> {
+        let mut stream = first_stream;
+        let deadline = tokio::time::Instant::now() + SOON;
+        loop {
+            let why = match self.pull(network, stream, until).await? {
+                End::Enough => return Ok(()),
+                End::Broken(why) => why,
+                End::Refused(refused) => bail!("{refused:?}"),
+            };
+            ensure!(
+                tokio::time::Instant::now() < deadline,
+                "the probe stands at {} ({why})",
+                self.progress
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stream += 1;
+        }
+    }
+
     /// Pulls until it has everything up to a position, or the stream ends.
     async fn pull(&mut self, network: &Network, stream_id: u64, until: u64) -> Result<End> {
         let Ok(status) = network.client("eu")?.status().await else {
@@ -128,6 +148,10 @@ impl Probe {
                         "{opened:?}"
                     );
                     self.lineage = opened.source_lineage;
+                }
+                // A source that is still becoming the writer says so; whoever asks comes again.
+                Message::Refused(refused) if refused.reason() == v1::RefusalReason::NotReady => {
+                    return Ok(End::Broken(refused.message));
                 }
                 Message::Refused(refused) => return Ok(End::Refused(refused)),
                 Message::Frame(frame) => {
@@ -232,33 +256,15 @@ async fn frames_continue_each_other_over_kills_and_small_credits(storage: Storag
             append_each(&mut eu, 12, "k").await?;
             append_each(&mut us, 12, "k").await?;
             // In the middle of a stream that has little credit, the source is killed.
-            let end = probe.pull(&network, round * 10, probe.progress + 9).await?;
-            ensure!(matches!(end, End::Enough), "{end:?}");
+            let until = probe.progress + 9;
+            probe.pull_all(&network, round * 1_000, until).await?;
             network.kill("eu").await?;
             network.restart("eu").await?;
         }
         network.converged(SOON).await?;
         let head = network.client("eu")?.describe().await?.head;
         ensure!(head == 72, "{head}");
-        let mut stream = 100;
-        let mut last = String::new();
-        let deadline = tokio::time::Instant::now() + SOON;
-        while probe.progress < head {
-            match probe.pull(&network, stream, head).await? {
-                End::Enough => {}
-                End::Broken(why) => {
-                    last = why;
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                End::Refused(refused) => bail!("{refused:?}"),
-            }
-            ensure!(
-                tokio::time::Instant::now() < deadline,
-                "the probe stands at {} ({last})",
-                probe.progress
-            );
-            stream += 1;
-        }
+        probe.pull_all(&network, 100_000, head).await?;
         // Everything came, once, in the order of the source.
         let listed: Vec<Id> = network
             .client("eu")?
