@@ -55,6 +55,8 @@ struct Run {
     working: Pending<Done>,
     lookup: Pending<Found>,
     stream: u64,
+    /// The source's head when the stream began, until it is reached: a source that is written to all the time has no lag of 0.
+    goal: Option<u64>,
     restarts: u32,
     heard: Instant,
     end: Option<(String, Retry)>,
@@ -105,9 +107,6 @@ impl TargetDriver {
         known.progress = self.machine.progress();
         let lag = known.lag(now, cx.heard_bound_micros());
         known.stale = lag.events.is_none();
-        if status.state == EdgeState::Streaming && lag.events == Some(0) {
-            cx.recovery.caught_up(&self.id);
-        }
         cx.board.publish(&self.id, &self.known);
     }
 
@@ -123,6 +122,7 @@ impl TargetDriver {
             working: None,
             lookup: None,
             stream: 0,
+            goal: None,
             restarts: 0,
             heard: Instant::now(),
             end: None,
@@ -135,6 +135,7 @@ impl TargetDriver {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = loop {
             self.publish(cx);
+            self.reach(cx, &mut run);
             if let Some((why, retry)) = run.end.take() {
                 if retry == Retry::Now && run.restarts < RESTARTS_MAX && cx.log.serving() {
                     run.restarts += 1;
@@ -222,9 +223,22 @@ impl TargetDriver {
         run.stream = cx.stream_id();
         run.end = None;
         run.lookup = None;
+        run.goal = None;
         self.machine
             .handle(TargetInput::View(cx.log.reader().view()), cx.now());
         self.feed(cx, run, TargetInput::Connected(run.stream));
+    }
+
+    /// What the source held when the stream began is here: all of our own that it could give back.
+    fn reach(&self, cx: &Shared, run: &mut Run) {
+        let runs = matches!(
+            self.machine.status().state,
+            EdgeState::Streaming | EdgeState::CatchingUp
+        );
+        if runs && run.goal.is_some_and(|goal| self.machine.progress() >= goal) {
+            run.goal = None;
+            cx.recovery.caught_up(&self.id);
+        }
     }
 
     fn pause(&self, retry: Retry) -> Pause {
@@ -262,6 +276,7 @@ impl TargetDriver {
             Said::Opened(opened) => {
                 if opened.stream == run.stream {
                     self.known.streams_total += 1;
+                    run.goal = Some(opened.head);
                     tracing::info!(log = %cx.log_name, source = %self.id.1, target = %cx.location, position = opened.position, "stream opened");
                 }
                 self.feed(cx, run, TargetInput::Opened(opened));

@@ -23,7 +23,7 @@ impl Network {
             }
             if Instant::now() >= deadline {
                 let mut text = format!(
-                    "not converged after {patience:?}; {} missing:",
+                    "I4: not converged after {patience:?}; {} missing:",
                     missing.len()
                 );
                 for line in missing.iter().take(15) {

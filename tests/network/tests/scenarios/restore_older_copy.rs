@@ -1,5 +1,7 @@
 //! A location is put back to an older copy of its database: it begins a new incarnation, serves, and gets its own lost events back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +19,7 @@ on_both_stores!(
     a_restored_location_gets_its_own_events_back_and_tells_readers,
     events_that_nobody_else_held_are_gone_and_their_ids_are_never_used_again,
     a_location_that_is_restored_twice_never_repeats_an_id,
+    recovery_ends_while_the_others_write_without_a_pause,
 );
 
 const NAMES: [&str; 3] = ["eu", "us", "ap"];
@@ -225,6 +228,47 @@ async fn a_location_that_is_restored_twice_never_repeats_an_id(storage: Storage)
         ids.sort();
         ids.dedup();
         ensure!(ids.len() == count, "an id was given out twice");
+        network.judge().await?;
+        Ok(())
+    })
+    .await
+}
+
+async fn recovery_ends_while_the_others_write_without_a_pause(storage: Storage) -> Result<()> {
+    with(storage, triangle(), async |network| {
+        let mut us = network.session("w-us", "us")?;
+        append_each(&mut us, 5, "k").await?;
+        network.converged(SOON).await?;
+        let copy = network.backup("us", "copy").await?;
+        append_each(&mut us, 5, "k").await?;
+        network.converged(SOON).await?;
+        network.kill("us").await?;
+        network.restore("us", &copy).await?;
+        let over = Arc::new(AtomicBool::new(false));
+        let mut writers = tokio::task::JoinSet::new();
+        for number in 0..6 {
+            let place = ["eu", "ap"][number % 2];
+            let mut session = network.session(&format!("busy-{number}"), place)?;
+            let over = Arc::clone(&over);
+            writers.spawn(async move {
+                while !over.load(Ordering::Relaxed) {
+                    acknowledged(session.append(vec![Draft::of("k"), Draft::of("k")]).await)?;
+                }
+                anyhow::Ok(())
+            });
+        }
+        network.restart("us").await?;
+        let begun = std::time::Instant::now();
+        us.append_surely(vec![Draft::of("k")], SOON).await?;
+        let waited = begun.elapsed();
+        over.store(true, Ordering::Relaxed);
+        while let Some(done) = writers.join_next().await {
+            done??;
+        }
+        ensure!(
+            waited < Duration::from_secs(10),
+            "it recovered only after {waited:?}: that is the bound, not the end"
+        );
         network.judge().await?;
         Ok(())
     })
