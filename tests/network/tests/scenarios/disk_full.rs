@@ -1,11 +1,13 @@
 //! No room: appends are refused with `STORAGE_FULL`, reads go on, and appends resume when there is room.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tidelog_harness::manifests::{Link, Manifests};
 use tidelog_harness::network::{Network, Storage};
+use tidelog_harness::process::run;
 use tidelog_harness::record::Answer;
 use tidelog_harness::session::{Draft, Session};
 
@@ -40,20 +42,29 @@ async fn a_full_postgresql_refuses_appends_and_takes_them_again() -> Result<()> 
     .await
 }
 
-/// A file system of a few megabytes, in a mount namespace of the location's own process: what it is told is what a full disk tells.
+/// A file system of a few megabytes, in a mount namespace of the location's own process: what it is told is what a full disk tells. Where
+/// this user may not mount anything, the system calls say so instead.
 #[tokio::test]
 async fn a_full_disk_refuses_appends_and_takes_them_again() -> Result<()> {
+    match mount_options() {
+        Some(options) => on_a_small_file_system(options).await,
+        None => with_system_calls_that_say_so().await,
+    }
+}
+
+/// The same without any privilege: the system calls of the process answer that there is no room.
+#[tokio::test]
+async fn system_calls_that_find_no_room_refuse_appends_and_take_them_again() -> Result<()> {
+    with_system_calls_that_say_so().await
+}
+
+async fn on_a_small_file_system(options: &[&str]) -> Result<()> {
     let mut network = Network::prepare(Storage::Sqlite, pair())?;
     let outcome = async {
-        let place = network
-            .data()
-            .join("logs")
-            .join(&network.manifests.log)
-            .join("eu");
-        std::fs::create_dir_all(&place)?;
+        let place = place(&network)?;
         let inner = network.dev_command(&["eu"])?;
         let mut command = Command::new("unshare");
-        command.args(unshare()?);
+        command.args(options);
         command.args([
             "sh",
             "-c",
@@ -66,16 +77,12 @@ async fn a_full_disk_refuses_appends_and_takes_them_again() -> Result<()> {
         command
             .current_dir(network.path(""))
             .env_remove("TIDELOG_DATA_DIR");
-        network.spawn_command("eu", command)?;
-        network.ready("eu").await?;
-        network.spawn_command("us", network.dev_command(&["us"])?)?;
-        network.ready("us").await?;
+        start(&mut network, command).await?;
         let mut eu = network.session("w-eu", "eu")?;
         append_each(&mut eu, 3, "k").await?;
         // Its own view of the file system: only there is the directory small.
         let pid = network.process("eu")?.id();
-        let inside = std::path::PathBuf::from(format!("/proc/{pid}/root{}", place.display()));
-        let filler = inside.join("filler");
+        let filler = PathBuf::from(format!("/proc/{pid}/root{}/filler", place.display()));
         fill(&filler)?;
         refused_while_full(&mut network, &mut eu).await?;
         std::fs::remove_file(&filler)?;
@@ -85,24 +92,103 @@ async fn a_full_disk_refuses_appends_and_takes_them_again() -> Result<()> {
     network.finish(outcome)
 }
 
-/// How this user may have a mount of its own.
-fn unshare() -> Result<Vec<&'static str>> {
-    for options in [
-        vec!["--mount"],
-        vec!["--user", "--map-root-user", "--mount"],
-    ] {
+async fn with_system_calls_that_say_so() -> Result<()> {
+    let mut network = Network::prepare(Storage::Sqlite, pair())?;
+    let outcome = async {
+        let full = network.path("full");
+        let mut command = network.dev_command(&["eu"])?;
+        command.env("LD_PRELOAD", shim(&network).await?);
+        command
+            .env("TEST_PLACE", place(&network)?)
+            .env("TEST_FULL", &full);
+        start(&mut network, command).await?;
+        let mut eu = network.session("w-eu", "eu")?;
+        append_each(&mut eu, 3, "k").await?;
+        std::fs::write(&full, "")?;
+        refused_while_full(&mut network, &mut eu).await?;
+        std::fs::remove_file(&full)?;
+        resumed(&mut network, &mut eu).await
+    }
+    .await;
+    network.finish(outcome)
+}
+
+/// The directory of the database, which the store makes itself otherwise.
+fn place(network: &Network) -> Result<PathBuf> {
+    let place = network
+        .data()
+        .join("logs")
+        .join(&network.manifests.log)
+        .join("eu");
+    std::fs::create_dir_all(&place)?;
+    Ok(place)
+}
+
+async fn start(network: &mut Network, eu: Command) -> Result<()> {
+    network.spawn_command("eu", eu)?;
+    network.ready("eu").await?;
+    network.spawn_command("us", network.dev_command(&["us"])?)?;
+    network.ready("us").await
+}
+
+/// How this user may have a mount of its own, if at all.
+fn mount_options() -> Option<&'static [&'static str]> {
+    let ways: [&[&str]; 2] = [&["--mount"], &["--user", "--map-root-user", "--mount"]];
+    ways.into_iter().find(|options| {
         let mut probe = Command::new("unshare");
         probe
-            .args(&options)
+            .args(*options)
             .args(["sh", "-c", "mount -t tmpfs -o size=1m tidelog-test /mnt"]);
-        if probe.output().is_ok_and(|output| output.status.success()) {
-            return Ok(options);
+        probe.output().is_ok_and(|output| output.status.success())
+    })
+}
+
+/// A library that is loaded before the C library: writes below `TEST_PLACE` fail with ENOSPC while the file `TEST_FULL` exists.
+async fn shim(network: &Network) -> Result<PathBuf> {
+    const SOURCE: &str = r#"
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <errno.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <unistd.h>
+        static int full(int fd) {
+            const char *place = getenv("TEST_PLACE"), *flag = getenv("TEST_FULL");
+            if (!place || !flag || access(flag, F_OK) != 0) return 0;
+            char link[64], path[4096];
+            snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+            ssize_t length = readlink(link, path, sizeof path - 1);
+            if (length < 0) return 0;
+            path[length] = 0;
+            return strncmp(path, place, strlen(place)) == 0;
         }
-    }
-    anyhow::bail!(
-        "this test needs a small file system of its own: run it as root, or where unprivileged user namespaces are allowed \
-         (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)"
-    )
+        #define GUARD(name, type, parameters, arguments) \
+            type name parameters { \
+                if (full(fd)) { errno = ENOSPC; return -1; } \
+                type (*real) parameters = (type (*) parameters) dlsym(RTLD_NEXT, #name); \
+                return real arguments; \
+            }
+        GUARD(write, ssize_t, (int fd, const void *bytes, size_t count), (fd, bytes, count))
+        GUARD(pwrite, ssize_t, (int fd, const void *bytes, size_t count, off_t at), (fd, bytes, count, at))
+        GUARD(pwrite64, ssize_t, (int fd, const void *bytes, size_t count, off64_t at), (fd, bytes, count, at))
+    "#;
+    let source = network.path("full.c");
+    let library = network.path("full.so");
+    std::fs::write(&source, SOURCE)?;
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .arg("-ldl");
+    let output = run(compiler, SOON).await?;
+    ensure!(
+        output.status.success(),
+        "cc: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(library)
 }
 
 fn fill(file: &std::path::Path) -> Result<()> {
