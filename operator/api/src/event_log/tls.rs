@@ -22,7 +22,7 @@ pub struct Tls {
     /// No TLS at all. Anybody who reaches the port can read and write this log.
     #[serde(default)]
     pub insecure: bool,
-    /// Trust domain of the identities, spiffe://<trust domain>/tidelog/<namespace>/<log>/<location>.
+    /// Trust domain of the identities, spiffe://TRUST_DOMAIN/tidelog/NAMESPACE/LOG/LOCATION.
     #[serde(default = "trust_domain")]
     #[schemars(
         length(min = 1, max = 255),
