@@ -70,6 +70,8 @@ pub struct RecoveryStatus {
 /// What was heard of peers since the writer began.
 #[derive(Default)]
 struct Heard {
+    /// The life of the writer in which it was heard.
+    epoch: u64,
     /// Peers whose vectors were heard, by edge.
     edges: BTreeSet<EdgeId>,
     caught_up: BTreeSet<EdgeId>,
@@ -110,6 +112,19 @@ impl Recovery {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was heard in the present life of the writer. What was heard in an earlier one is dropped here, and not when this module's task
+    /// learns of the new life: by then a peer may have spoken already, and it speaks once.
+    fn of(&self, epoch: u64) -> MutexGuard<'_, Heard> {
+        let mut heard = self.lock();
+        if heard.epoch != epoch {
+            *heard = Heard {
+                epoch,
+                ..Heard::default()
+            };
+        }
+        heard
+    }
+
     /// A peer has said what it stores (`None`: it did not say) and covers.
     pub(crate) fn heard(
         &self,
@@ -124,7 +139,7 @@ impl Recovery {
         }
         let mine = |vector: &VectorTime| closed_entries(vector, &view);
         let (stored, covered) = (mine(stored.unwrap_or(covered)), mine(covered));
-        let mut heard = self.lock();
+        let mut heard = self.of(*cx.log.epoch().borrow());
         let mut news = heard.edges.insert(edge.clone());
         if !heard.covered.covers(&covered) {
             heard.covered.merge(&covered);
@@ -147,8 +162,8 @@ impl Recovery {
     }
 
     /// A source was caught up with.
-    pub(crate) fn caught_up(&self, edge: &EdgeId) {
-        let mut heard = self.lock();
+    pub(crate) fn caught_up(&self, cx: &Shared, edge: &EdgeId) {
+        let mut heard = self.of(*cx.log.epoch().borrow());
         if !heard.caught_up.contains(edge) {
             heard.caught_up.insert(edge.clone());
             drop(heard);
@@ -172,7 +187,7 @@ impl Recovery {
                         return;
                     }
                     // What was heard before belongs to another life of this log.
-                    *self.lock() = Heard::default();
+                    drop(self.of(*epoch.borrow_and_update()));
                 }
             }
         }

@@ -237,7 +237,7 @@ impl TargetDriver {
         );
         if runs && run.goal.is_some_and(|goal| self.machine.progress() >= goal) {
             run.goal = None;
-            cx.recovery.caught_up(&self.id);
+            cx.recovery.caught_up(cx, &self.id);
         }
     }
 
