@@ -75,12 +75,12 @@ impl Topology {
     /// What is missing where, if the locations hold these events: location, event, who holds it.
     pub fn missing(
         &self,
-        held: &BTreeMap<String, BTreeMap<Id, Fact>>,
+        held: &BTreeMap<String, BTreeMap<&Id, &Fact>>,
     ) -> Vec<(String, Fact, String)> {
         let edges: Vec<&Edge> = self.edges.iter().collect();
         let mut holders: BTreeMap<&Id, (BTreeSet<&str>, &Fact)> = BTreeMap::new();
         for (location, facts) in held {
-            for (id, fact) in facts {
+            for (&id, &fact) in facts {
                 holders
                     .entry(id)
                     .or_insert_with(|| (BTreeSet::new(), fact))

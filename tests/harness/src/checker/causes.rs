@@ -47,7 +47,10 @@ impl Set {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..self.0.len() * 64).filter(|index| self.contains(*index))
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let bits = (0..64).filter(move |bit| word & (1 << bit) != 0);
+            bits.map(move |bit| at * 64 + bit)
+        })
     }
 }
 
@@ -59,25 +62,41 @@ pub(super) struct View<'a> {
     pub(super) facts: Vec<&'a Fact>,
     /// The incarnation that was in force at the position of each.
     incarnations: Vec<u32>,
+    /// Where each stands in `facts`.
+    places: HashMap<&'a Id, usize>,
     /// True when nothing before the first event is left out.
     pub(super) whole: bool,
 }
 
 impl<'a> View<'a> {
-    /// What a subscriber got.
-    fn got(name: String, location: &'a str, delivered: Vec<&'a Delivered>, whole: bool) -> Self {
+    fn new(
+        name: String,
+        location: &'a str,
+        facts: Vec<&'a Fact>,
+        incarnations: Vec<u32>,
+        whole: bool,
+    ) -> Self {
+        let places = facts.iter().enumerate().map(|(at, fact)| (&fact.id, at));
         Self {
             name,
             location,
-            incarnations: delivered.iter().map(|d| d.incarnation).collect(),
-            facts: delivered.into_iter().map(|d| &d.fact).collect(),
+            incarnations,
+            places: places.collect(),
+            facts,
             whole,
         }
     }
 
+    /// What a subscriber got.
+    fn got(name: String, location: &'a str, delivered: Vec<&'a Delivered>, whole: bool) -> Self {
+        let incarnations = delivered.iter().map(|d| d.incarnation).collect();
+        let facts = delivered.into_iter().map(|d| &d.fact).collect();
+        Self::new(name, location, facts, incarnations, whole)
+    }
+
     /// Where an event stands that was written here, at its own number. One that came back after a loss may stand there by chance.
     pub(super) fn written_at(&self, id: &Id) -> Option<usize> {
-        let at = self.facts.iter().position(|fact| fact.id == *id)?;
+        let at = *self.places.get(id)?;
         self.was_written(at).then_some(at)
     }
 
@@ -97,17 +116,14 @@ pub(super) fn views(history: &History) -> Vec<View<'_>> {
             let begun = dump.lineage.iter().rfind(|(_, base)| *base < sequence);
             begun.map_or(0, |(incarnation, _)| *incarnation)
         };
-        views.push(View {
-            name: format!("the log at {location}"),
-            location,
-            incarnations: dump
-                .facts
-                .iter()
-                .map(|fact| in_force(fact.sequence))
-                .collect(),
-            facts: dump.facts.iter().collect(),
-            whole: true,
-        });
+        let incarnations = dump
+            .facts
+            .iter()
+            .map(|fact| in_force(fact.sequence))
+            .collect();
+        let facts = dump.facts.iter().collect();
+        let name = format!("the log at {location}");
+        views.push(View::new(name, location, facts, incarnations, true));
     }
     for subscription in &history.pages.subscriptions {
         let name = format!("subscriber {}", subscription.name);
@@ -160,11 +176,17 @@ impl<'a> Causes<'a> {
             .iter()
             .map(|fact| by_tag.get(fact.tag.as_str()).copied())
             .collect();
-        let direct: Vec<Vec<usize>> = facts
+        let shown: Vec<Vec<usize>> = views
+            .iter()
+            .map(|view| view.facts.iter().map(|fact| index[&fact.id]).collect())
+            .collect();
+        let direct: Vec<Direct<'_>> = facts
             .iter()
             .zip(&attempts)
             .map(|(fact, attempt)| {
-                attempt.map_or_else(Vec::new, |a| direct(fact, a, views, &index))
+                attempt.map_or_else(Direct::default, |a| {
+                    Direct::of(fact, a, views, &shown, &index)
+                })
             })
             .collect();
         let (before, circles) = close(&direct);
@@ -199,46 +221,62 @@ fn attempts_by_tag(history: &History) -> BTreeMap<&str, &Attempt> {
     out
 }
 
-/// What the writer of an event had seen itself, in an order in which the later ones come first.
-fn direct(
-    fact: &Fact,
-    attempt: &Attempt,
-    views: &[View<'_>],
-    index: &HashMap<&Id, usize>,
-) -> Vec<usize> {
-    let id = &fact.id;
-    // Each event of a request has seen those before it; they carry the numbers before its own.
-    let first = id.sequence.saturating_sub(u64::from(fact.request_index));
-    let mut out: Vec<usize> = (first..id.sequence)
-        .filter_map(|sequence| {
-            let sibling = Id {
-                sequence,
-                ..id.clone()
-            };
-            index.get(&sibling).copied()
-        })
-        .collect();
-    match &attempt.seen {
-        Seen::Only(ids) => out.extend(ids.iter().filter_map(|id| index.get(id))),
-        Seen::Everything => {
-            // Any order in which its own location showed it under the number that it got there.
-            let shown = views
-                .iter()
-                .find_map(|view| Some(&view.facts[..view.written_at(id)?]));
-            out.extend(
-                shown
-                    .unwrap_or_default()
-                    .iter()
-                    .filter_map(|f| index.get(&f.id)),
-            );
+/// What the writer of an event had seen itself.
+#[derive(Default)]
+struct Direct<'a> {
+    /// Everything up to a place in an order that was shown.
+    prefix: &'a [usize],
+    named: Vec<usize>,
+}
+
+impl<'a> Direct<'a> {
+    fn of(
+        fact: &Fact,
+        attempt: &Attempt,
+        views: &[View<'_>],
+        shown: &'a [Vec<usize>],
+        index: &HashMap<&Id, usize>,
+    ) -> Self {
+        let id = &fact.id;
+        // Each event of a request has seen those before it; they carry the numbers before its own.
+        let first = id.sequence.saturating_sub(u64::from(fact.request_index));
+        let mut named: Vec<usize> = (first..id.sequence)
+            .filter_map(|sequence| {
+                let sibling = Id {
+                    sequence,
+                    ..id.clone()
+                };
+                index.get(&sibling).copied()
+            })
+            .collect();
+        let mut prefix: &[usize] = &[];
+        match &attempt.seen {
+            Seen::Only(ids) => named.extend(ids.iter().filter_map(|id| index.get(id))),
+            Seen::Everything => {
+                // Any order in which its own location showed it under the number that it got there.
+                let mut places = views.iter().zip(shown);
+                if let Some((at, shown)) =
+                    places.find_map(|(view, shown)| Some((view.written_at(id)?, shown)))
+                {
+                    prefix = &shown[..at];
+                }
+            }
         }
+        Self { prefix, named }
     }
-    out.reverse();
-    out
+
+    /// Later ones first: they have mostly seen the earlier ones.
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.named
+            .iter()
+            .rev()
+            .chain(self.prefix.iter().rev())
+            .copied()
+    }
 }
 
 /// The transitive closure, and the nodes on circles.
-fn close(direct: &[Vec<usize>]) -> (Vec<Set>, Vec<usize>) {
+fn close(direct: &[Direct<'_>]) -> (Vec<Set>, Vec<usize>) {
     #[derive(Clone, Copy, PartialEq)]
     enum State {
         New,
@@ -254,7 +292,7 @@ fn close(direct: &[Vec<usize>]) -> (Vec<Set>, Vec<usize>) {
             match state[node] {
                 State::New => {
                     state[node] = State::Open;
-                    for &cause in &direct[node] {
+                    for cause in direct[node].iter() {
                         match state[cause] {
                             State::New => stack.push(cause),
                             State::Open => circles.push(cause),
@@ -266,7 +304,7 @@ fn close(direct: &[Vec<usize>]) -> (Vec<Set>, Vec<usize>) {
                     stack.pop();
                     state[node] = State::Done;
                     let mut set = Set::default();
-                    for &cause in &direct[node] {
+                    for cause in direct[node].iter() {
                         // What another cause has seen brought all that it had seen itself.
                         if !set.contains(cause) {
                             set.merge(&before[cause]);

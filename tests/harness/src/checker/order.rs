@@ -42,12 +42,24 @@ pub fn i3_causes_come_first(history: &History) -> Vec<Violation> {
             stored.insert(index);
         }
     }
+    // Per event only the last cause of each origin: the others are behind it.
+    let mut origins: Vec<String> = causes.facts.iter().map(|fact| fact.id.origin()).collect();
+    let of: Vec<String> = origins.clone();
+    origins.sort();
+    origins.dedup();
+    let of: Vec<usize> = of
+        .iter()
+        .map(|origin| origins.binary_search(origin).unwrap_or(0))
+        .collect();
     for (index, fact) in causes.facts.iter().enumerate() {
+        let mut last = vec![0; origins.len()];
         for cause in causes.before[index].iter() {
-            let cause = &causes.facts[cause].id;
-            if fact.context.get(&cause.origin()) < cause.sequence {
+            last[of[cause]] = causes.facts[cause].id.sequence.max(last[of[cause]]);
+        }
+        for (origin, last) in origins.iter().zip(last) {
+            if fact.context.get(origin) < last {
                 findings.add(format!(
-                    "the writer of {} had seen {cause}, its context {} says that they are concurrent",
+                    "the writer of {} had seen {origin}/{last}, its context {} says that they are concurrent",
                     fact.id, fact.context
                 ));
             }

@@ -6,17 +6,13 @@ use super::{Findings, Violation};
 use crate::history::{Edge, History, Topology};
 use crate::record::{Fact, Id};
 
-fn held(history: &History) -> BTreeMap<String, BTreeMap<Id, Fact>> {
-    let of = |facts: &[Fact]| {
-        facts
-            .iter()
-            .map(|fact| (fact.id.clone(), fact.clone()))
-            .collect()
-    };
-    history
-        .dumps
-        .iter()
-        .map(|(name, dump)| (name.clone(), of(&dump.facts)))
+fn held(history: &History) -> BTreeMap<String, BTreeMap<&Id, &Fact>> {
+    let dumps = history.dumps.iter();
+    dumps
+        .map(|(name, dump)| {
+            let facts = dump.facts.iter().map(|fact| (&fact.id, fact));
+            (name.clone(), facts.collect())
+        })
         .collect()
 }
 
@@ -79,7 +75,7 @@ pub fn i11_vectors_and_progress_tell_the_truth(history: &History) -> Vec<Violati
     let held = held(history);
     let mut holders: BTreeMap<&Id, (BTreeSet<&str>, &Fact)> = BTreeMap::new();
     for (location, facts) in &held {
-        for (id, fact) in facts {
+        for (&id, &fact) in facts {
             holders
                 .entry(id)
                 .or_insert_with(|| (BTreeSet::new(), fact))

@@ -650,3 +650,34 @@ fn an_event_that_came_back_to_its_old_number_was_not_written_there() {
     }
     red(&history, &[]);
 }
+
+#[test]
+fn thousands_of_events_are_judged_in_a_moment() {
+    let mut history = History::default();
+    let count: u64 = 8_000;
+    let facts: Vec<Fact> = (1..=count)
+        .map(|at| fact(id("a", at), at, &[]))
+        .map(|mut fact| {
+            fact.context.raise("a#1", fact.sequence - 1);
+            fact
+        })
+        .collect();
+    history.pages.attempts = facts
+        .iter()
+        .map(|fact| attempt(&fact.id, Seen::Everything))
+        .collect();
+    let delivered = facts.iter().map(|fact| Delivered {
+        incarnation: 1,
+        fact: fact.clone(),
+    });
+    history.pages.subscriptions.push(Subscription {
+        name: "s".to_owned(),
+        location: "a".to_owned(),
+        events: delivered.collect(),
+        ..Subscription::default()
+    });
+    history.dumps.insert("a".to_owned(), dump("a", facts));
+    let begun = std::time::Instant::now();
+    red(&history, &[]);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}

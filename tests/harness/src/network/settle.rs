@@ -38,7 +38,7 @@ impl Network {
     }
 
     async fn missing(&mut self) -> Result<Vec<String>> {
-        let mut held: BTreeMap<String, BTreeMap<Id, Fact>> = BTreeMap::new();
+        let mut listed: BTreeMap<String, Vec<Id>> = BTreeMap::new();
         for name in self.running() {
             self.process(&name)?.assert_well()?;
             let client = self.client(&name)?;
@@ -67,11 +67,17 @@ impl Network {
                     self.facts.entry(fact.id.clone()).or_insert(fact);
                 }
             }
-            let known = ids
-                .into_iter()
-                .filter_map(|(_, id, _)| Some((id.clone(), self.facts.get(&id)?.clone())));
-            held.insert(name, known.collect());
+            listed.insert(name, ids.into_iter().map(|(_, id, _)| id).collect());
         }
+        let known = |ids: Vec<Id>| {
+            ids.iter()
+                .filter_map(|id| self.facts.get_key_value(id))
+                .collect()
+        };
+        let held = listed
+            .into_iter()
+            .map(|(name, ids)| (name, known(ids)))
+            .collect();
         let missing = self.topology.missing(&held).into_iter();
         Ok(missing
             .map(|(at, fact, by)| format!("{} ({}) at {at}, held by {by}", fact.id, fact.tag))
