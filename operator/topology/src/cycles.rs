@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::example::{LostEvent, lost_event};
+use crate::example::{LostEvent, Search, lost_event};
 use crate::filters::{Filters, predicate};
 use crate::finding::{Finding, FindingKind, list};
 use crate::input::Log;
@@ -83,9 +83,12 @@ pub(crate) fn filtered_cycles(
             continue;
         };
         let example = match lost_event(&members, compiled) {
-            Some(lost) => sentence(&lost),
-            None => "no event is lost while the edges run only this way; an edge in the other direction could change \
+            Search::Found(lost) => sentence(&lost),
+            Search::Nothing => "no event is lost while the edges run only this way; an edge in the other direction could change \
                      that, so the rule does not look at directions"
+                .to_owned(),
+            Search::GaveUp => "not shown: too many paths lead through these one-way edges to find in short time two that \
+                     differ"
                 .to_owned(),
         };
         findings.push(

@@ -17,18 +17,33 @@ pub(crate) struct LostEvent {
     pub fast: Vec<String>,
 }
 
-/// The shortest example there is; `None` when no two directed paths of the component show one.
+/// What the search for an example ended with.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Search {
+    Found(LostEvent),
+    /// No two directed paths of the component differ: certain.
+    Nothing,
+    /// No example among the paths tried. Whether a path without repetition leads over a given edge is NP-complete in a directed
+    /// graph, so in a large component with edges that run one way only the search is bounded.
+    GaveUp,
+}
+
+/// Extensions of a path that one search tries before it gives up; a component of ten locations needs some hundred.
+const BUDGET: usize = 20_000;
+
+/// An example as short as is easily found.
 ///
 /// For each filter and each edge that carries it: event 1 needs a path around all edges that refuse it, event 2 takes a path
 /// over this edge. Where both end, event 2 can be first.
-pub(crate) fn lost_event(edges: &[&Edge], compiled: &Filters) -> Option<LostEvent> {
+pub(crate) fn lost_event(edges: &[&Edge], compiled: &Filters) -> Search {
     let locations: BTreeSet<&str> = edges
         .iter()
         .flat_map(|edge| [edge.source.as_str(), edge.target.as_str()])
         .collect();
     let every_way = Ways::new(edges.iter().copied());
     let mut best: Option<LostEvent> = None;
-    for refusing in edges {
+    let mut budget = BUDGET;
+    'edges: for refusing in edges {
         for predicate in refusing.predicates() {
             let local = compiled.is_local(predicate);
             let refused = |edge: &Edge| {
@@ -51,13 +66,9 @@ pub(crate) fn lost_event(edges: &[&Edge], compiled: &Filters) -> Option<LostEven
                 let Some(slow) = admitting.path(origin, target, &[]) else {
                     continue;
                 };
-                let Some(mut fast) = every_way.path(origin, &refusing.source, &[]) else {
+                let Some(fast) = every_way.path_over(origin, refusing, target, &mut budget) else {
                     continue;
                 };
-                let Some(rest) = every_way.path(&refusing.target, target, &fast) else {
-                    continue;
-                };
-                fast.extend(rest);
                 let shorter = best
                     .as_ref()
                     .is_none_or(|best| slow.len() + fast.len() < best.slow.len() + best.fast.len());
@@ -79,11 +90,15 @@ pub(crate) fn lost_event(edges: &[&Edge], compiled: &Filters) -> Option<LostEven
                 .as_ref()
                 .is_some_and(|best| best.fast.len() == 2 && best.slow.len() == 3)
             {
-                return best; // Nothing is shorter than one edge against two.
+                break 'edges; // Nothing is shorter than one edge against two.
             }
         }
     }
-    best
+    match best {
+        Some(best) => Search::Found(best),
+        None if budget == 0 => Search::GaveUp,
+        None => Search::Nothing,
+    }
 }
 
 fn carries(edge: &Edge, predicate: &Predicate) -> bool {
@@ -100,6 +115,63 @@ impl<'a> Ways<'a> {
             ways.entry(&edge.source).or_default().insert(&edge.target);
         }
         Self(ways)
+    }
+
+    /// A path from `from` to `to` that takes `edge` and touches no location twice: a shortest way to the edge and a shortest rest
+    /// where these two do not meet, else the first that an exhaustive search finds. Each of its steps takes one from `budget`.
+    fn path_over(
+        &self,
+        from: &str,
+        edge: &Edge,
+        to: &str,
+        budget: &mut usize,
+    ) -> Option<Vec<String>> {
+        let mut path = self.path(from, &edge.source, &[])?;
+        self.path(&edge.target, to, &[])?;
+        if let Some(rest) = self.path(&edge.target, to, &path) {
+            path.extend(rest);
+            return Some(path);
+        }
+        let mut path = vec![from.to_owned()];
+        self.extend(&mut path, edge, to, budget).then_some(path)
+    }
+
+    /// Lengthens `path` until it ends at `to` by way of `edge`; leaves it as it was when there is no way.
+    fn extend(
+        &self,
+        path: &mut Vec<String>,
+        edge: &Edge,
+        to: &str,
+        budget: &mut usize,
+    ) -> bool {
+        let Some(at) = path.last().cloned() else {
+            return false;
+        };
+        if at == edge.source {
+            return match self.path(&edge.target, to, path) {
+                Some(rest) => {
+                    path.extend(rest);
+                    true
+                }
+                None => false,
+            };
+        }
+        for &next in self.0.get(at.as_str()).into_iter().flatten() {
+            // The way to the edge may take neither its end nor the end of the path.
+            if next == edge.target || next == to || path.iter().any(|location| location == next) {
+                continue;
+            }
+            if *budget == 0 {
+                return false;
+            }
+            *budget -= 1;
+            path.push(next.to_owned());
+            if self.extend(path, edge, to, budget) {
+                return true;
+            }
+            path.pop();
+        }
+        false
     }
 
     /// A shortest path, both ends included, that touches none of `around`.

@@ -75,6 +75,25 @@ fn refuses_a_cycle_whose_directions_lose_nothing_yet() {
 }
 
 #[test]
+fn the_example_of_a_refusal_takes_a_long_way_round_when_the_shortest_one_meets_itself() {
+    // From d the nearest way to b, where the filtered edge begins, leads over its end.
+    check(
+        &log("a b c d"),
+        &[
+            filtered(both_ways("ba", "b", "a"), "f", "b -> a", "event.type == 'x'"),
+            one_way("da", "d", "a"),
+            one_way("cb", "c", "b"),
+            one_way("dc", "d", "c"),
+        ],
+        &expect![[r#"
+            Error FilteredCycle | component a, b, c, d | links [ba cb da dc]
+              these locations are linked in a cycle, and their edges do not admit the same events: no filter on a->b, c->b, d->a, d->c; f `event.type == 'x'` (Stall) on b->a. Put the same filters on every edge between them, or filter events where they are appended (exportFilter), or take links away until the filtered edge is the only way between its two sides
+              example: event 1, which `event.type == 'x'` refuses, is appended at d, then event 2, which it admits. Event 2 takes d -> c -> b -> a while event 1 is still on its way by d -> a. a stores event 2, whose context says that event 1 came before it, takes event 1 for a duplicate when it arrives and drops it: event 1 is lost at a
+        "#]],
+    );
+}
+
+#[test]
 fn refuses_the_same_expression_with_another_way_to_fail() {
     let mut link = filtered(dense("core", "a b c"), "f", "a -> *", "event.type == 'x'");
     link = filtered(link, "g", "b c -> *", "event.type == 'x'");
