@@ -137,13 +137,7 @@ impl<'a> Ways<'a> {
     }
 
     /// Lengthens `path` until it ends at `to` by way of `edge`; leaves it as it was when there is no way.
-    fn extend(
-        &self,
-        path: &mut Vec<String>,
-        edge: &Edge,
-        to: &str,
-        budget: &mut usize,
-    ) -> bool {
+    fn extend(&self, path: &mut Vec<String>, edge: &Edge, to: &str, budget: &mut usize) -> bool {
         let Some(at) = path.last().cloned() else {
             return false;
         };

@@ -80,7 +80,12 @@ fn the_example_of_a_refusal_takes_a_long_way_round_when_the_shortest_one_meets_i
     check(
         &log("a b c d"),
         &[
-            filtered(both_ways("ba", "b", "a"), "f", "b -> a", "event.type == 'x'"),
+            filtered(
+                both_ways("ba", "b", "a"),
+                "f",
+                "b -> a",
+                "event.type == 'x'",
+            ),
             one_way("da", "d", "a"),
             one_way("cb", "c", "b"),
             one_way("dc", "d", "c"),
