@@ -9,7 +9,7 @@ mod payload;
 mod raw;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,6 +18,15 @@ use tidelog_harness::postgres::Postgres;
 
 use crate::location::{Location, Storage};
 use crate::report::Report;
+
+const REST: &str = "sidecar at rest";
+const STREAM: &str = "append, AppendStream, 256 in flight";
+const SUBSCRIBER_P50: &str = "append to subscriber, p50";
+const SUBSCRIBER_P99: &str = "append to subscriber, p99";
+const CATCH_UP: &str = "replication catch-up, 100,000 events";
+const PEER_P50: &str = "append to peer, p50";
+const PEER_P99: &str = "append to peer, p99";
+const IDLE_DEV: &str = "idle dev with 5 locations";
 
 /// Measures appends, replication and memory beside the raw database.
 #[derive(Debug, Parser)]
@@ -31,14 +40,28 @@ struct Args {
     /// Directory of the programs under test; the folder of this program when absent.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Only the measurements whose line contains this, for example `AppendStream` or `128 callers (postgres)`. May be given more than
+    /// once. The raw insert always runs.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+}
+
+impl Args {
+    fn span(&self) -> Duration {
+        Duration::from_secs(self.seconds.max(1))
+    }
+
+    fn wants(&self, what: &str, storage: &str) -> bool {
+        let line = report::line(what, storage);
+        self.only.is_empty() || self.only.iter().any(|part| line.contains(part.as_str()))
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let span = Duration::from_secs(args.seconds.max(1));
-    let programs = match args.programs {
-        Some(dir) => dir,
+    let programs = match &args.programs {
+        Some(dir) => dir.clone(),
         None => std::env::current_exe()?
             .parent()
             .map(PathBuf::from)
@@ -49,7 +72,7 @@ async fn main() -> Result<()> {
     let postgres = Postgres::start(&[]).await?;
 
     let uri = postgres.create_database("raw")?;
-    let raw = raw::insert(&uri, span).await?;
+    let raw = raw::insert(&uri, args.span()).await?;
     report.add(
         "raw UNNEST insert, 500 a batch",
         "postgres",
@@ -62,40 +85,13 @@ async fn main() -> Result<()> {
         Storage::Postgres(postgres.create_database("bench")?),
         Storage::Sqlite,
     ] {
-        let name = storage.name();
-        let location = Location::start(&programs, storage).await?;
-        report.add(
-            "sidecar at rest",
-            name,
-            memory::rss_mib(location.pid())?,
-            "MiB",
-            None,
-        );
-        for callers in [1, 32, 128] {
-            let rate = append::unary(&location, callers, span).await?;
-            report.add(
-                &format!("append, unary, {callers} callers"),
-                name,
-                rate,
-                "events/s",
-                Some(raw),
-            );
-        }
-        let rate = append::stream(&location, 256, span).await?;
-        report.add(
-            "append, AppendStream, 256 in flight",
-            name,
-            rate,
-            "events/s",
-            Some(raw),
-        );
-        let (p50, p99) = follow::subscriber(&location, 500).await?;
-        report.add("append to subscriber, p50", name, p50, "ms", None);
-        report.add("append to subscriber, p99", name, p99, "ms", None);
-        location.stop().await?;
+        one_location(&args, &programs, storage, raw, &mut report).await?;
     }
-
     for kind in ["postgres", "sqlite"] {
+        let what = [CATCH_UP, PEER_P50, PEER_P99];
+        if !what.iter().any(|what| args.wants(what, kind)) {
+            continue;
+        }
         let storage = |n: &str| -> Result<Storage> {
             Ok(match kind {
                 "postgres" => Storage::Postgres(postgres.create_database(n)?),
@@ -104,23 +100,50 @@ async fn main() -> Result<()> {
         };
         let (source, target) = (storage("peer_a")?, storage("peer_b")?);
         let figures = follow::peers(&programs, source, target, 100_000).await?;
-        report.add(
-            "replication catch-up, 100,000 events",
-            kind,
-            figures.catch_up,
-            "events/s",
-            Some(raw),
-        );
-        report.add("append to peer, p50", kind, figures.p50_ms, "ms", None);
-        report.add("append to peer, p99", kind, figures.p99_ms, "ms", None);
+        report.add(CATCH_UP, kind, figures.catch_up, "events/s", Some(raw));
+        report.add(PEER_P50, kind, figures.p50_ms, "ms", None);
+        report.add(PEER_P99, kind, figures.p99_ms, "ms", None);
     }
-
-    match memory::idle_dev(&programs).await {
-        Ok(mib) => report.add("idle dev with 5 locations", "sqlite", mib, "MiB", None),
-        Err(error) => report::note(
-            "idle dev with 5 locations",
-            &format!("not measured: {error:#}"),
-        ),
+    if args.wants(IDLE_DEV, "sqlite") {
+        match memory::idle_dev(&programs).await {
+            Ok(mib) => report.add(IDLE_DEV, "sqlite", mib, "MiB", None),
+            Err(error) => report::note(IDLE_DEV, &format!("not measured: {error:#}")),
+        }
     }
     report.print(args.json.as_deref())
+}
+
+/// The figures of a location without peers.
+async fn one_location(
+    args: &Args,
+    programs: &Path,
+    storage: Storage,
+    raw: f64,
+    report: &mut Report,
+) -> Result<()> {
+    let name = storage.name();
+    let wants = |what: &str| args.wants(what, name);
+    let location = Location::start(programs, storage).await?;
+    if wants(REST) {
+        let mib = memory::rss_mib(location.pid())?;
+        report.add(REST, name, mib, "MiB", None);
+    }
+    let span = args.span();
+    for callers in [1, 32, 128] {
+        let what = format!("append, unary, {callers} callers");
+        if wants(&what) {
+            let rate = append::unary(&location, callers, span).await?;
+            report.add(&what, name, rate, "events/s", Some(raw));
+        }
+    }
+    if wants(STREAM) {
+        let rate = append::stream(&location, 256, span).await?;
+        report.add(STREAM, name, rate, "events/s", Some(raw));
+    }
+    if wants(SUBSCRIBER_P50) || wants(SUBSCRIBER_P99) {
+        let (p50, p99) = follow::subscriber(&location, 500).await?;
+        report.add(SUBSCRIBER_P50, name, p50, "ms", None);
+        report.add(SUBSCRIBER_P99, name, p99, "ms", None);
+    }
+    location.stop().await
 }

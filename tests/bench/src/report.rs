@@ -23,6 +23,11 @@ pub fn note(what: &str, text: &str) {
     let _ = writeln!(std::io::stderr(), "bench: {what}: {text}");
 }
 
+/// How one figure is named in the progress.
+pub fn line(what: &str, storage: &str) -> String {
+    format!("{what} ({storage})")
+}
+
 /// Figures of one run.
 pub struct Report {
     rows: Vec<Row>,
@@ -36,10 +41,7 @@ impl Report {
     /// One figure; with `raw` also as a ratio to it.
     pub fn add(&mut self, what: &str, storage: &str, value: f64, unit: &str, raw: Option<f64>) {
         let ratio = raw.filter(|r| *r > 0.0).map(|r| value / r);
-        note(
-            &format!("{what} ({storage})"),
-            &format!("{value:.1} {unit}"),
-        );
+        note(&line(what, storage), &format!("{value:.1} {unit}"));
         self.rows.push(Row {
             what: what.to_owned(),
             storage: storage.to_owned(),
