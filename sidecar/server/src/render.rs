@@ -1,17 +1,13 @@
 //! From the configuration to what each part is started with. Pure.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_config::Config;
 use tidelog_core::{Stamp, WriterLimits};
 use tidelog_engine::{Clock, FileWitness, LogOptions, Random, ReaderOptions, WitnessKeeper};
-use tidelog_filter::FilterSet;
-use tidelog_model::{LocationName, caps};
-use tidelog_replication::{
-    IncomingEdge, OutgoingEdge, ReplicationOptions, ReplicationSettings, Tuning,
-};
+use tidelog_model::caps;
+use tidelog_replication::{ReplicationOptions, ReplicationSettings, Tuning};
 use tidelog_store::{LogStore, RequestRetention};
 
 use crate::clock::now_micros;
@@ -92,73 +88,17 @@ pub(crate) fn replication_options(
     config: &Config,
     settings: ReplicationSettings,
 ) -> ReplicationOptions {
-    let r = &config.replication;
     ReplicationOptions {
         log: config.log.clone(),
         location: config.location.clone(),
         settings,
-        tuning: Tuning {
-            window_bytes: r.window_bytes.get(),
-            frame_events_max: count(r.frame_events),
-            frame_bytes_max: size(r.frame_bytes),
-            scan_rows_max: count(r.scan_rows),
-            heartbeat: r.heartbeat.get(),
-            backoff_min: r.backoff_min.get(),
-            backoff_max: r.backoff_max.get(),
-            connect_timeout: r.connect.get(),
-            ..Tuning::default()
-        },
+        tuning: Tuning::from(&config.replication),
         tls: None,
         clock: clock(),
         random: random(),
     }
 }
 
-fn behind(locations: &[LocationName]) -> Arc<BTreeSet<LocationName>> {
-    Arc::new(locations.iter().cloned().collect())
-}
-
 pub(crate) fn replication_settings(config: &Config) -> Result<ReplicationSettings, StartError> {
-    let bad = |e: tidelog_filter::FilterError| StartError::Config(e.to_string());
-    let export = match &config.export_filter {
-        Some(filter) => FilterSet::new([filter.compile().map_err(bad)?]),
-        None => FilterSet::default(),
-    };
-    let incoming = config
-        .edges
-        .incoming
-        .iter()
-        .map(|edge| IncomingEdge {
-            source: edge.source.clone(),
-            dial: config.incoming_endpoint(edge).map(ToString::to_string),
-            behind: behind(&edge.behind),
-            filter_hash: edge.filter_hash.to_string(),
-            paused: edge.paused,
-        })
-        .collect();
-    let outgoing = config
-        .edges
-        .outgoing
-        .iter()
-        .map(|edge| {
-            Ok(OutgoingEdge {
-                target: edge.target.clone(),
-                dial: config.outgoing_endpoint(edge).map(ToString::to_string),
-                behind: behind(&edge.behind),
-                filter_hash: edge.filter_hash.to_string(),
-                filters: edge.filter_set().map_err(bad)?.into(),
-                paused: edge.paused,
-                frame_events_max: Some(count(edge.batch.max_events)),
-                frame_bytes_max: Some(size(edge.batch.max_bytes)),
-            })
-        })
-        .collect::<Result<_, StartError>>()?;
-    Ok(ReplicationSettings {
-        spec_hash: config.spec_hash.clone(),
-        application_name: config.application.name.clone(),
-        application_version: config.application.version.clone(),
-        export_filter: export.into(),
-        incoming,
-        outgoing,
-    })
+    ReplicationSettings::try_from(config).map_err(|error| StartError::Config(error.to_string()))
 }

@@ -1,0 +1,5 @@
+//! A running location, seen through its ports.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod frames;
+mod support;
