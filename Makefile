@@ -74,6 +74,7 @@ tools: ## Find or install what the tests need: C compiler, PostgreSQL, grpcurl, 
 	@echo "C compiler: $$($(tools)/ensure-cc.sh)"
 	@bin="$$($(tools)/ensure-postgres.sh)"; echo "PostgreSQL: $$bin ($$("$$bin/postgres" --version))"
 	@echo "grpcurl: $$($(tools)/ensure-grpcurl.sh)"
+	@echo "curl: $$($(tools)/ensure-curl.sh)"
 	@echo "Python with gRPC: $$($(tools)/ensure-python-client.sh)"
 
 .PHONY: check-format

@@ -45,11 +45,15 @@ impl Workplace {
         fs::create_dir_all(&built)?;
         symlink(process::tidelog()?, built.join("tidelog"))?;
         let mut path = vec![built.display().to_string()];
-        if page.contains("$ grpcurl ") {
-            path.insert(0, tool("ensure-grpcurl.sh")?);
-        }
-        if page.contains("$ python3 ") {
-            path.insert(0, tool("ensure-python-client.sh")?);
+        // Python first: its packages are in an environment of its own, the others may be where another Python is.
+        for (shown, script) in [
+            ("$ python3 ", "ensure-python-client.sh"),
+            ("$ grpcurl ", "ensure-grpcurl.sh"),
+            ("$ curl ", "ensure-curl.sh"),
+        ] {
+            if page.contains(shown) {
+                path.push(tool(script)?);
+            }
         }
         path.push(std::env::var("PATH").unwrap_or_default());
         let postgres = if page.contains(SHOWN_POSTGRES) {

@@ -61,14 +61,20 @@ impl Programs {
     /// The usual small tools, without any database, compiler or package manager among them.
     fn basics(&self) -> Result<()> {
         for name in ["bash", "env", "dirname", "readlink", "sed", "cat"] {
-            let found = ["/usr/bin", "/bin"]
-                .map(|folder| Path::new(folder).join(name))
-                .into_iter()
-                .find(|path| path.exists())
-                .with_context(|| format!("{name} not found"))?;
-            std::os::unix::fs::symlink(found, self.path().join(name))?;
+            self.link(name)?;
         }
         self.add("id", "echo 1000")
+    }
+
+    /// A program of this machine.
+    fn link(&self, name: &str) -> Result<()> {
+        let found = ["/usr/bin", "/bin"]
+            .map(|folder| Path::new(folder).join(name))
+            .into_iter()
+            .find(|path| path.exists())
+            .with_context(|| format!("{name} not found"))?;
+        std::os::unix::fs::symlink(found, self.path().join(name))?;
+        Ok(())
     }
 }
 
@@ -239,6 +245,116 @@ fn says_what_to_install_without_a_c_compiler() -> Result<()> {
     );
     path.add("clang", "true")?;
     ensure!(run()?.status.success(), "clang is a C compiler");
+    Ok(())
+}
+
+#[test]
+fn says_what_to_install_without_curl() -> Result<()> {
+    let path = Programs::new()?;
+    path.basics()?;
+    let run = || {
+        Command::new("/usr/bin/env")
+            .env_clear()
+            .env("PATH", path.path())
+            .arg("bash")
+            .arg(tool("ensure-curl.sh")?)
+            .output()
+            .context("run ensure-curl.sh")
+    };
+    let output = run()?;
+    ensure!(!output.status.success(), "found {}", stdout(&output));
+    ensure!(
+        stderr(&output).contains("apt-get install curl"),
+        "{}",
+        stderr(&output)
+    );
+    path.add("curl", "true")?;
+    let output = run()?;
+    ensure!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stdout(&output),
+        path.path().join("curl").display().to_string()
+    );
+    Ok(())
+}
+
+/// What a Go of some version does: one that is too old refuses to build, and fetches the toolchain as a module, if it is there.
+fn old_go(version: &str, builds: bool, fetches: bool) -> String {
+    format!(
+        r#"case "$1 $2" in
+"version ") echo "go version go{version} linux/amd64" ;;
+"env GOHOSTOS") echo linux ;;
+"env GOHOSTARCH") echo amd64 ;;
+"mod download")
+  {fetches} || {{ echo "no such host" >&2; exit 1; }}
+  dir=$GOMODCACHE/toolchain
+  mkdir -p $dir/bin $dir/pkg/tool && echo module std > $dir/_go.mod || exit 1
+  # As its module holds it: without permission to run, its go.mod renamed.
+  cat > $dir/bin/go <<'NEWER'
+#!/bin/sh
+[ "$1" = install ] && [ -f "${{0%/bin/go}}/go.mod" ] && echo newer > $GOBIN/grpcurl && chmod +x $GOBIN/grpcurl
+NEWER
+  printf '{{\n\t"Path": "golang.org/toolchain",\n\t"Dir": "%s",\n\t"Sum": "h1:x"\n}}\n' $dir ;;
+install*) {builds} || exit 1; echo this > $GOBIN/grpcurl && chmod +x $GOBIN/grpcurl ;;
+*) exit 1 ;;
+esac"#
+    )
+}
+
+/// Looks for grpcurl where there is only a Go that says `go`.
+fn ensure_grpcurl(go: &str) -> Result<(TempDir, Output)> {
+    let path = Programs::new()?;
+    path.basics()?;
+    for name in ["mkdir", "chmod", "mv", "rm", "find"] {
+        path.link(name)?;
+    }
+    path.add("go", go)?;
+    let tools = tempfile::tempdir()?;
+    let output = Command::new("/usr/bin/env")
+        .env_clear()
+        .env("PATH", path.path())
+        .env("TIDELOG_TOOLS_DIR", tools.path())
+        .arg("bash")
+        .arg(tool("ensure-grpcurl.sh")?)
+        .output()?;
+    Ok((tools, output))
+}
+
+#[test]
+fn grpcurl_is_built_with_the_go_that_is_there() -> Result<()> {
+    for version in ["1.21.0", "1.26.8"] {
+        let (tools, output) = ensure_grpcurl(&old_go(version, true, false))?;
+        ensure!(output.status.success(), "{}", stderr(&output));
+        let built = tools.path().join("bin/grpcurl");
+        assert_eq!(stdout(&output), built.display().to_string());
+        assert_eq!(fs::read_to_string(built)?.trim(), "this", "Go {version}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_go_that_is_too_old_fetches_a_newer_one_to_build_grpcurl() -> Result<()> {
+    let (tools, output) = ensure_grpcurl(&old_go("1.19.8", false, true))?;
+    ensure!(output.status.success(), "{}", stderr(&output));
+    let built = tools.path().join("bin/grpcurl");
+    assert_eq!(stdout(&output), built.display().to_string());
+    assert_eq!(fs::read_to_string(built)?.trim(), "newer");
+    ensure!(
+        !tools.path().join("newer-go").exists(),
+        "the newer Go is left behind"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_newer_go_that_cannot_be_fetched_is_told_with_the_way_out() -> Result<()> {
+    let (_tools, output) = ensure_grpcurl(&old_go("1.19.8", false, false))?;
+    ensure!(!output.status.success(), "found {}", stdout(&output));
+    ensure!(
+        stderr(&output).contains("install Go 1.21 or later"),
+        "{}",
+        stderr(&output)
+    );
     Ok(())
 }
 
