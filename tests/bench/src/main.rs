@@ -2,6 +2,7 @@
 //! machine. Every figure is checked after its run: what was acknowledged is there, counted, without gaps.
 
 mod append;
+mod engine;
 mod follow;
 mod location;
 mod memory;
@@ -21,6 +22,8 @@ use crate::report::Report;
 
 const REST: &str = "sidecar at rest";
 const STREAM: &str = "append, AppendStream, 256 in flight";
+const IN_PROCESS: &str = "append in process, 256 in flight";
+const IN_PROCESS_BATCHES: &str = "append in process, batches of 500, 4 in flight";
 const SUBSCRIBER_P50: &str = "append to subscriber, p50";
 const SUBSCRIBER_P99: &str = "append to subscriber, p99";
 const CATCH_UP: &str = "replication catch-up, 100,000 events";
@@ -81,6 +84,13 @@ async fn main() -> Result<()> {
         None,
     );
 
+    for (what, in_flight, events) in [(IN_PROCESS, 256, 1), (IN_PROCESS_BATCHES, 4, 500)] {
+        if args.wants(what, "postgres") {
+            let uri = postgres.create_database(&format!("process_{in_flight}"))?;
+            let rate = engine::append(&uri, in_flight, events, args.span()).await?;
+            report.add(what, "postgres", rate, "events/s", Some(raw));
+        }
+    }
     for storage in [
         Storage::Postgres(postgres.create_database("bench")?),
         Storage::Sqlite,
