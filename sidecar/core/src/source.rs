@@ -164,6 +164,16 @@ impl Source {
         self.phase = Phase::Closed;
     }
 
+    /// Takes another plan over that leaves this edge as it is: the running stream goes on, and its heartbeats tell.
+    pub fn set_spec_hash(&mut self, spec_hash: &str) {
+        spec_hash.clone_into(&mut self.config.spec_hash);
+    }
+
+    /// The filter that is evaluated.
+    pub fn filter_hash(&self) -> &str {
+        &self.config.filter_hash
+    }
+
     /// The connection is gone, and the stream with it.
     pub fn disconnected(&mut self) {
         self.phase = Phase::Closed;
@@ -209,6 +219,8 @@ impl Source {
             next_stored_at_micros,
             stalled: stream.stalled.clone(),
             sent: stream.sent,
+            spec_hash: Some(self.config.spec_hash.clone()),
+            filter_hash: Some(self.config.filter_hash.clone()),
         })
     }
 

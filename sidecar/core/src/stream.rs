@@ -149,6 +149,10 @@ pub struct Heartbeat {
     pub stalled: Option<(String, String)>,
     /// From a source: sent up to here.
     pub sent: u64,
+    /// The plan that the sender runs; `None` says nothing new.
+    pub spec_hash: Option<String>,
+    /// The edge's filter at the sender: what a source evaluates, what a target's plan has. `None` says nothing new.
+    pub filter_hash: Option<String>,
 }
 
 /// Whether an edge lets an event through.

@@ -101,6 +101,26 @@ impl Target {
         self.phase = Phase::Disconnected;
     }
 
+    /// Takes another plan over that leaves this edge as it is: the running stream goes on.
+    pub fn set_spec_hash(&mut self, spec_hash: &str) {
+        spec_hash.clone_into(&mut self.config.spec_hash);
+    }
+
+    /// The heartbeat of a stream.
+    pub fn heartbeat(&self, stream: u64, now_micros: i64) -> Heartbeat {
+        let status = &self.status;
+        Heartbeat {
+            stream,
+            head: self.view.head,
+            time_micros: now_micros,
+            stalled: (!status.reason.is_empty())
+                .then(|| (status.reason.clone(), status.message.clone())),
+            spec_hash: Some(self.config.spec_hash.clone()),
+            filter_hash: Some(self.config.filter_hash.clone()),
+            ..Heartbeat::default()
+        }
+    }
+
     /// What is known about the edge.
     pub fn status(&self) -> &TargetStatus {
         &self.status
@@ -140,7 +160,7 @@ impl Target {
             TargetInput::Opened(opened) => self.opened(*opened, now_micros, &mut effects),
             TargetInput::Refused(refused) => self.refused(&refused, &mut effects),
             TargetInput::Frame(frame) => self.frame(*frame, now_micros, &mut effects),
-            TargetInput::Heartbeat(heartbeat) => self.heartbeat(heartbeat, now_micros),
+            TargetInput::Heartbeat(heartbeat) => self.heard(heartbeat, now_micros),
             TargetInput::Applied(outcome) => self.applied(outcome, &mut effects),
             TargetInput::WentBack(outcome) => self.went_back(outcome, &mut effects),
             TargetInput::Voided(held) => self.voided(held, &mut effects),
@@ -177,12 +197,18 @@ impl Target {
         stream.queue.push_back(frame);
     }
 
-    fn heartbeat(&mut self, heartbeat: Heartbeat, now_micros: i64) {
+    fn heard(&mut self, heartbeat: Heartbeat, now_micros: i64) {
         let Phase::Streaming(stream) = &self.phase else {
             return;
         };
         if heartbeat.stream != stream.id {
             return;
+        }
+        if let Some(spec_hash) = heartbeat.spec_hash {
+            self.status.peer_spec_hash = spec_hash;
+        }
+        if let Some(filter_hash) = heartbeat.filter_hash {
+            self.status.peer_filter_hash = filter_hash;
         }
         self.status.source_head = Some((heartbeat.head, now_micros));
         self.status.behind_micros = Some(

@@ -52,8 +52,15 @@ pub struct Writer {
     queue_bytes: usize,
     work: VecDeque<(Ticket, Work)>,
     phase: Phase,
-    stopping: bool,
+    stopping: Option<Stopping>,
     guard_hits: u64,
+}
+
+/// What happens once nothing is in doubt any more.
+struct Stopping {
+    reason: StopReason,
+    /// For whoever waits or still comes.
+    refusal: Refusal,
 }
 
 impl Writer {
@@ -67,7 +74,7 @@ impl Writer {
             queue_bytes: 0,
             work: VecDeque::new(),
             phase: Phase::Idle,
-            stopping: false,
+            stopping: None,
             guard_hits: 0,
         }
     }
@@ -102,7 +109,7 @@ impl Writer {
                 if self.stopped() {
                     effects.push(Effect::WorkDone(
                         ticket,
-                        FrameOutcome::Failed("the log is stopping".into()),
+                        FrameOutcome::Failed("the writer is stopping".into()),
                     ));
                 } else {
                     self.work.push_back((ticket, work));
@@ -116,9 +123,9 @@ impl Writer {
             Input::Tick => self.tick(now_micros, &mut effects),
             Input::Stamp(stamp) => self.stamp = stamp,
             Input::ShutDown => {
-                self.stopping = true;
-                self.refuse_queue(&Refusal::ShuttingDown, &mut effects);
+                self.finish_for(StopReason::ShutDown, Refusal::ShuttingDown, &mut effects);
             }
+            Input::Stop(reason) => self.stop_for(reason, &mut effects),
         }
         if waits {
             return effects;
@@ -129,22 +136,50 @@ impl Writer {
             self.phase,
             Phase::Idle | Phase::Resolving { answered: true, .. }
         );
-        if self.stopping && done {
-            self.stop(StopReason::ShutDown, &Refusal::ShuttingDown, &mut effects);
+        if done && let Some(Stopping { reason, refusal }) = self.stopping.take() {
+            self.stop(reason, &refusal, &mut effects);
         }
         effects
     }
 
     fn stopped(&self) -> bool {
-        self.stopping || matches!(self.phase, Phase::Stopped)
+        self.stopping.is_some() || matches!(self.phase, Phase::Stopped)
+    }
+
+    /// Refuses what waits; stops when what is in flight is known.
+    fn finish_for(&mut self, reason: StopReason, refusal: Refusal, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        self.refuse_queue(&refusal, effects);
+        // Whoever shuts down has not made the reason go away for which the writer stops already.
+        let reason = self
+            .stopping
+            .take()
+            .map_or(reason, |earlier| earlier.reason);
+        self.stopping = Some(Stopping { reason, refusal });
+    }
+
+    /// Stops from outside. Only a commit that is under way is waited for: what was merely looked at is not in the log, and that is its answer.
+    fn stop_for(&mut self, reason: StopReason, effects: &mut Vec<Effect>) {
+        if self.stopped() {
+            return;
+        }
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Checking(batch) | Phase::Finding(batch) => {
+                Self::fail(batch, &Refusal::NotWriter, effects);
+            }
+            other => self.phase = other,
+        }
+        self.finish_for(reason, Refusal::NotWriter, effects);
     }
 
     fn enqueue(&mut self, ticket: Ticket, request: AppendRequest, effects: &mut Vec<Effect>) {
         let bytes = request.approximate_bytes();
         let refusal = if matches!(self.phase, Phase::Stopped) {
             Some(Refusal::NotWriter)
-        } else if self.stopping {
-            Some(Refusal::ShuttingDown)
+        } else if let Some(stopping) = &self.stopping {
+            Some(stopping.refusal.clone())
         } else if let Err(refusal) = request.check() {
             Some(refusal)
         } else if self.queue.len() >= self.limits.queue_requests_max

@@ -74,13 +74,18 @@ pub enum Input {
     Stamp(Stamp),
     /// Finish what is in flight, refuse the rest.
     ShutDown,
+    /// Something outside of the writer says that it must not go on. A commit that is under way is decided first, the rest is refused.
+    Stop(StopReason),
 }
 
 /// What a fresh look at the database says after an unknown outcome. The look takes the lease anew, under a new nonce, before it reads: so
 /// the statement in doubt has either committed or can never commit.
+///
+/// Whoever looks must also know that the lease was nobody else's in between: another writer may have written, and the database may have
+/// lost that since without a trace. If it was, or if that is not certain, the look says that it is another's still.
 #[derive(Debug, Clone)]
 pub struct Resolution {
-    /// The lease was taken under this nonce; `None` when another writer holds it.
+    /// The lease was taken under this nonce; `None` when another writer holds it, or held it since.
     pub nonce: Option<u64>,
     /// The state read with it.
     pub state: LogState,

@@ -370,7 +370,7 @@ impl Writer {
     ) {
         self.refuse_queue(refusal, effects);
         self.phase = Phase::Stopped;
-        self.stopping = false;
+        self.stopping = None;
         effects.push(Effect::Stop(reason));
     }
 }

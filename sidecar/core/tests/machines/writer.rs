@@ -390,6 +390,43 @@ fn a_shutdown_finishes_what_is_in_flight_and_refuses_the_rest() {
 }
 
 #[test]
+fn a_stop_from_outside_waits_for_the_commit_under_way_and_for_nothing_else() {
+    let fenced = || Input::Stop(StopReason::Fenced);
+    let mut bench = plain();
+    bench.append(1, request(&["x"]));
+    bench.tell(Input::Go);
+    bench.append(2, request(&["y"]));
+    bench.frame(10, &pair(), 0, 1);
+    bench.tell(fenced());
+    bench.append(3, request(&["z"]));
+    let refused = |ticket| (ticket, Err(Refusal::NotWriter));
+    assert_eq!(bench.answers(), [refused(2), refused(3)]);
+    assert!(matches!(
+        bench.work_done()[..],
+        [(10, FrameOutcome::Failed(_))]
+    ));
+    assert_eq!(bench.stopped(), None);
+    // Shutting down does not make the reason go away.
+    bench.tell(Input::ShutDown);
+    bench.settle();
+    assert_eq!(bench.answers(), [(1, Ok(1))]);
+    assert_eq!(bench.stopped(), Some(StopReason::Fenced));
+
+    // A question to the store writes nothing: there is nothing to wait for.
+    let mut bench = plain();
+    bench.append(1, keyed("r", &["x"]));
+    bench.tell(Input::Go);
+    assert!(matches!(bench.said.pop(), Some(Effect::Check(_))));
+    bench.tell(fenced());
+    assert_eq!(bench.answers(), [refused(1)]);
+    assert_eq!(bench.stopped(), Some(StopReason::Fenced));
+
+    let mut bench = plain();
+    bench.tell(fenced());
+    assert_eq!(bench.stopped(), Some(StopReason::Fenced));
+}
+
+#[test]
 fn an_idle_writer_shuts_down_at_once() {
     let mut bench = plain();
     bench.tell(Input::ShutDown);
