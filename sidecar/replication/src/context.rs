@@ -86,6 +86,13 @@ pub(crate) struct Control {
     pub(crate) kick: u64,
 }
 
+impl Control {
+    /// Whether a stream that began under a revision of the settings may go on.
+    pub(crate) fn lets_run(&self, revision: u64) -> bool {
+        self.revision == revision && !self.cut && !self.paused_by_command && !self.spec.paused()
+    }
+}
+
 /// What an edge has to look at besides its stream.
 pub(crate) struct Signals {
     pub(crate) control: watch::Receiver<Control>,

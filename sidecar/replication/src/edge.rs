@@ -79,7 +79,11 @@ impl EdgeTask {
             }
             // Also without a new revision: what the edges share may have moved.
             match &mut self.driver {
-                Driver::Source(driver) => driver.configure(&self.cx, &control),
+                Driver::Source(driver) => {
+                    driver.configure(&self.cx, &control);
+                    // From now on nothing is sent under another filter; watchers need not wait for a stream to learn of it.
+                    driver.publish(&self.cx);
+                }
                 Driver::Target(driver) => driver.configure(&self.cx, &control),
             }
             let goes_on = match hold(&control, self.cx.log.serving()) {

@@ -72,6 +72,7 @@ impl SourceDriver {
     pub(crate) fn publish(&mut self, cx: &Shared) {
         let now = cx.now();
         self.known.filtered_total = self.machine.filtered_total();
+        self.known.filter_hash = self.machine.filter_hash().to_owned();
         if let Some(standing) = self.machine.standing() {
             self.known.progress = standing.acknowledged;
             let head = cx.log.reader().view().head;
@@ -179,7 +180,7 @@ impl SourceDriver {
                     self.feed(cx, &mut run, SourceInput::Tick);
                 },
                 signal = signals.next() => {
-                    if let Some(end) = self.signal(signals, signal) {
+                    if let Some(end) = self.signal(cx, &mut run, signals, signal) {
                         break end;
                     }
                 },
@@ -190,15 +191,23 @@ impl SourceDriver {
         end
     }
 
-    fn signal(&mut self, signals: &mut Signals, signal: Signal) -> Option<End> {
+    fn signal(
+        &mut self,
+        cx: &Shared,
+        run: &mut Run,
+        signals: &mut Signals,
+        signal: Signal,
+    ) -> Option<End> {
         match signal {
             Signal::Control => {
-                let control = signals.control.borrow_and_update();
-                let stays = control.revision == self.revision
-                    && !control.cut
-                    && !control.paused_by_command
-                    && !control.spec.paused();
-                (!stays).then(|| End::new("the settings of the edge changed", Pause::None))
+                let control = signals.control.borrow_and_update().clone();
+                if !control.lets_run(self.revision) {
+                    return Some(End::new("the settings of the edge changed", Pause::None));
+                }
+                // The plan around this edge changed: the target compares it, so it learns of it now.
+                self.machine.set_spec_hash(&control.common.spec_hash);
+                self.prepare_beat(cx, run);
+                None
             }
             Signal::Epoch => Some(End::new("the writer of the source changed", Pause::None)),
             Signal::Stop => Some(End::new("the source is stopping", Pause::None)),
@@ -246,7 +255,15 @@ impl SourceDriver {
                 self.feed(cx, run, SourceInput::Proof(None));
             }
             Said::Refused(refused) => self.refused_by_target(cx, run, &refused),
-            // Everything else is not a target's to say, or belongs to another stream; a heartbeat only shows that it is alive.
+            Said::Heartbeat(heartbeat) if heartbeat.stream == run.stream => {
+                if let Some(spec_hash) = heartbeat.spec_hash {
+                    self.known.peer_spec_hash = spec_hash;
+                }
+                if let Some(filter_hash) = heartbeat.filter_hash {
+                    self.known.peer_filter_hash = filter_hash;
+                }
+            }
+            // Everything else is not a target's to say, or belongs to another stream.
             _ => {}
         }
     }

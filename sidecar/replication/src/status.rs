@@ -60,7 +60,9 @@ pub struct EdgeStatus {
     pub streams_total: u64,
     /// The plan that the peer runs, empty before it was heard.
     pub peer_spec_hash: String,
-    /// The filter of the edge in the peer's plan.
+    /// The filter in force: at the source what it evaluates, at the target what the source said of the last stream; empty before.
+    pub filter_hash: String,
+    /// The filter of the edge at the peer, empty before it was heard.
     pub peer_filter_hash: String,
     /// The last thing that went wrong, also when it is over.
     pub last_error: String,
@@ -97,6 +99,7 @@ pub(crate) struct Known {
     pub(crate) filtered_total: u64,
     pub(crate) streams_total: u64,
     pub(crate) peer_spec_hash: String,
+    pub(crate) filter_hash: String,
     pub(crate) peer_filter_hash: String,
     pub(crate) last_error: String,
     /// Turns when what was heard becomes too old, so that watchers learn of it.
@@ -119,6 +122,7 @@ impl Known {
             filtered_total: 0,
             streams_total: 0,
             peer_spec_hash: String::new(),
+            filter_hash: String::new(),
             peer_filter_hash: String::new(),
             last_error: String::new(),
             stale: true,
@@ -262,6 +266,7 @@ pub(crate) fn status_of(
         filtered_total: known.filtered_total,
         streams_total: known.streams_total,
         peer_spec_hash: known.peer_spec_hash.clone(),
+        filter_hash: known.filter_hash.clone(),
         peer_filter_hash: known.peer_filter_hash.clone(),
         last_error: known.last_error.clone(),
     }

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use tidelog_core::{
-    EdgeState, FrameEvent, FrameOutcome, Heartbeat, RefusalKind, Retry, Target, TargetConfig,
-    TargetEffect, TargetInput, Work,
+    EdgeState, FrameEvent, FrameOutcome, RefusalKind, Retry, Target, TargetConfig, TargetEffect,
+    TargetInput, Work,
 };
 use tidelog_engine::{LogHandle, PageError, Selection};
 use tidelog_model::{EventId, Incarnation, LocationName, Position, Selector, canonical};
@@ -55,6 +55,8 @@ struct Run {
     working: Pending<Done>,
     lookup: Pending<Found>,
     stream: u64,
+    /// That of the log when it declared its vectors on the stream.
+    epoch: u64,
     /// The source's head when the stream began, until it is reached: a source that is written to all the time has no lag of 0.
     goal: Option<u64>,
     restarts: u32,
@@ -104,6 +106,8 @@ impl TargetDriver {
         known.filtered_total = status.filtered_total;
         known.peer_spec_hash.clone_from(&status.peer_spec_hash);
         known.peer_filter_hash.clone_from(&status.peer_filter_hash);
+        // It is the source that evaluates.
+        known.filter_hash.clone_from(&status.peer_filter_hash);
         known.progress = self.machine.progress();
         let lag = known.lag(now, cx.heard_bound_micros());
         known.stale = lag.events.is_none();
@@ -122,6 +126,7 @@ impl TargetDriver {
             working: None,
             lookup: None,
             stream: 0,
+            epoch: 0,
             goal: None,
             restarts: 0,
             heard: Instant::now(),
@@ -201,11 +206,10 @@ impl TargetDriver {
                     if run.heard.elapsed() > cx.tuning.silence_max() {
                         break End::new("the source is silent", Pause::Backoff);
                     }
-                    let beat = self.heartbeat(cx, &run);
-                    run.outbox.push(Said::Heartbeat(beat));
+                    self.beat(cx, &mut run);
                 },
                 signal = signals.next() => {
-                    if let Some(end) = self.signal(signals, signal) {
+                    if let Some(end) = self.signal(cx, &mut run, signals, signal) {
                         break end;
                     }
                 },
@@ -224,6 +228,8 @@ impl TargetDriver {
         run.end = None;
         run.lookup = None;
         run.goal = None;
+        // Before the view, so that it is never newer than what is declared.
+        run.epoch = *cx.log.epoch().borrow();
         self.machine
             .handle(TargetInput::View(cx.log.reader().view()), cx.now());
         self.feed(cx, run, TargetInput::Connected(run.stream));
@@ -251,15 +257,28 @@ impl TargetDriver {
         }
     }
 
-    fn signal(&mut self, signals: &mut Signals, signal: Signal) -> Option<End> {
+    fn beat(&self, cx: &Shared, run: &mut Run) {
+        let beat = self.machine.heartbeat(run.stream, cx.now());
+        run.outbox.push(Said::Heartbeat(beat));
+    }
+
+    fn signal(
+        &mut self,
+        cx: &Shared,
+        run: &mut Run,
+        signals: &mut Signals,
+        signal: Signal,
+    ) -> Option<End> {
         match signal {
             Signal::Control => {
-                let control = signals.control.borrow_and_update();
-                let stays = control.revision == self.revision
-                    && !control.cut
-                    && !control.paused_by_command
-                    && !control.spec.paused();
-                (!stays).then(|| End::new("the settings of the edge changed", Pause::None))
+                let control = signals.control.borrow_and_update().clone();
+                if !control.lets_run(self.revision) {
+                    return Some(End::new("the settings of the edge changed", Pause::None));
+                }
+                // The plan around this edge changed: the source compares it, so it learns of it now.
+                self.machine.set_spec_hash(&control.common.spec_hash);
+                self.beat(cx, run);
+                None
             }
             Signal::Epoch => Some(End::new("the writer of the target changed", Pause::None)),
             Signal::Stop => Some(End::new("the target is stopping", Pause::None)),
@@ -312,19 +331,6 @@ impl TargetDriver {
         }
     }
 
-    fn heartbeat(&self, cx: &Shared, run: &Run) -> Heartbeat {
-        let status = self.machine.status();
-        Heartbeat {
-            stream: run.stream,
-            head: cx.log.reader().view().head,
-            time_micros: cx.now(),
-            next_stored_at_micros: None,
-            stalled: (!status.reason.is_empty())
-                .then(|| (status.reason.clone(), status.message.clone())),
-            sent: 0,
-        }
-    }
-
     fn feed(&mut self, cx: &Shared, run: &mut Run, input: TargetInput) {
         for effect in self.machine.handle(input, cx.now()) {
             self.carry_out(cx, run, effect);
@@ -332,19 +338,21 @@ impl TargetDriver {
     }
 
     fn carry_out(&mut self, cx: &Shared, run: &mut Run, effect: TargetEffect) {
-        let log = cx.log.clone();
+        let (log, epoch) = (cx.log.clone(), run.epoch);
         match effect {
             TargetEffect::Open(open) => run.outbox.push(Said::Open(open)),
             TargetEffect::Apply(work) => {
                 let work = Work::Frame(work);
-                run.working = Some(Box::pin(async move { Done::Applied(log.work(work).await) }));
+                run.working = Some(Box::pin(async move {
+                    Done::Applied(log.work(epoch, work).await)
+                }));
             }
             TargetEffect::GoBack(progress) => {
                 tracing::warn!(log = %cx.log_name, source = %self.id.1, target = %cx.location, position = progress.position, "going back");
                 let work = Work::GoBack(self.id.1.clone(), progress);
-                run.working = Some(Box::pin(
-                    async move { Done::WentBack(log.work(work).await) },
-                ));
+                run.working = Some(Box::pin(async move {
+                    Done::WentBack(log.work(epoch, work).await)
+                }));
             }
             TargetEffect::FindVoided(voided) => {
                 run.lookup = Some(Box::pin(async move {

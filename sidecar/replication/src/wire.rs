@@ -349,6 +349,8 @@ fn heartbeat_to_wire(beat: &Heartbeat) -> v1::ReplicationHeartbeat {
         stalled,
         message,
         sent: beat.sent,
+        spec_hash: beat.spec_hash.clone(),
+        filter_hash: beat.filter_hash.clone(),
     }
 }
 
@@ -365,6 +367,8 @@ fn heartbeat_from_wire(wire: v1::ReplicationHeartbeat) -> Result<Heartbeat, Fiel
             .map_err(|e| e.within("next_stored_at"))?,
         stalled: wire.stalled.map(|reason| (reason, wire.message)),
         sent: wire.sent,
+        spec_hash: wire.spec_hash,
+        filter_hash: wire.filter_hash,
     })
 }
 

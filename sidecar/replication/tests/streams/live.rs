@@ -1,10 +1,10 @@
-//! How long an event takes to the other location.
+//! What is seen at once: events, and changes of the plan.
 
 use std::time::{Duration, Instant};
 
 use tidelog_core::EdgeState;
 
-use crate::net::{Net, mesh};
+use crate::net::{Net, edge, eventually, mesh};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_event_is_at_the_peer_within_milliseconds() {
@@ -22,4 +22,83 @@ async fn a_live_event_is_at_the_peer_within_milliseconds() {
     let (p50, p99) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     println!("append at eu -> durable at us: p50 {p50:?}, p99 {p99:?}");
     assert!(p50 < Duration::from_millis(5), "p50 {p50:?}");
+}
+
+#[tokio::test]
+async fn a_plan_that_leaves_an_edge_alone_is_told_at_both_ends_at_once() {
+    let mut net = Net::planned(&["eu", "us"], mesh(&["eu", "us"])).await;
+    // Nothing is told by the beat of the clock.
+    net.tuning.heartbeat = Duration::from_mins(1);
+    net.start("eu").await;
+    net.start("us").await;
+    for (at, source, target) in ENDS {
+        net.until(at, source, target, EdgeState::Streaming).await;
+        eventually("the peer's plan is known", || async {
+            net.status(at, source, target).peer_spec_hash == "2"
+        })
+        .await;
+    }
+    for at in ["eu", "us"] {
+        let mut settings = net.settings(at);
+        settings.spec_hash = "3".to_owned();
+        net.replication(at).apply(&settings);
+    }
+    for (at, source, target) in ENDS {
+        eventually(&format!("{at} knows the plan of its peer"), || async {
+            net.status(at, source, target).peer_spec_hash == "3"
+        })
+        .await;
+        let status = net.status(at, source, target);
+        assert_eq!(status.streams_total, 1, "the stream goes on");
+    }
+}
+
+/// Two edges, seen from both ends.
+const ENDS: [(&str, &str, &str); 4] = [
+    ("eu", "eu", "us"),
+    ("us", "eu", "us"),
+    ("us", "us", "eu"),
+    ("eu", "us", "eu"),
+];
+
+#[tokio::test]
+async fn the_filter_in_force_is_that_of_the_source_at_both_ends() {
+    let plan = |cel| vec![edge("eu", "us").filtered(cel)];
+    let hash = |net: &Net| net.settings("eu").outgoing[0].filter_hash.clone();
+    let mut net = Net::running(&["eu", "us"], plan("event.type == 'A'")).await;
+    let a = hash(&net);
+    net.until("us", "eu", "us", EdgeState::Streaming).await;
+    net.edges = plan("event.type == 'B'");
+    let b = hash(&net);
+    let known = |net: &Net, at| {
+        let status = net.status(at, "eu", "us");
+        (status.filter_hash, status.peer_filter_hash)
+    };
+    // Only the target has the new plan: the source goes on under the old one.
+    net.replication("us").apply(&net.settings("us"));
+    eventually("the source knows the target's plan", || async {
+        known(&net, "eu") == (a.clone(), b.clone())
+    })
+    .await;
+    net.until("us", "eu", "us", EdgeState::Streaming).await;
+    assert_eq!(known(&net, "us"), (a.clone(), a.clone()));
+    net.replication("eu").apply(&net.settings("eu"));
+    eventually("both ends say the new filter", || async {
+        known(&net, "eu") == (b.clone(), b.clone()) && known(&net, "us") == (b.clone(), b.clone())
+    })
+    .await;
+    // A source that nobody pulls from will not send under the old filter either; the target cannot know yet.
+    net.cut("eu", "us");
+    net.edges = plan("event.type == 'A'");
+    net.apply();
+    eventually("the source says the new filter", || async {
+        known(&net, "eu").0 == a
+    })
+    .await;
+    assert_eq!(known(&net, "us").0, b);
+    net.heal("eu", "us");
+    eventually("the target has heard of it", || async {
+        known(&net, "us").0 == a
+    })
+    .await;
 }
