@@ -36,6 +36,8 @@ pub(crate) struct Driver<'a> {
     writer: Writer,
     instance: InstanceId,
     nonce: u64,
+    /// What belongs to streams of another one is refused.
+    epoch: u64,
     replies: HashMap<Ticket, Reply>,
     next_ticket: Ticket,
     in_flight: Option<InFlight<Input>>,
@@ -53,11 +55,13 @@ impl<'a> Driver<'a> {
         instance: InstanceId,
         nonce: u64,
     ) -> Self {
+        let epoch = *supervisor.epoch.borrow();
         Self {
             supervisor,
             writer,
             instance,
             nonce,
+            epoch,
             replies: HashMap::new(),
             next_ticket: 0,
             in_flight: None,
@@ -137,7 +141,13 @@ impl<'a> Driver<'a> {
                 let ticket = self.ticket(Reply::Append(reply));
                 self.handle(Input::Append(ticket, request));
             }
-            Command::Work(work, reply) => {
+            Command::Work(epoch, work, reply) => {
+                if epoch != self.epoch {
+                    // It may leave out what the log of that time held and this one does not.
+                    let why = "the stream belongs to a writer before this one".to_owned();
+                    let _ = reply.send(FrameOutcome::Failed(why));
+                    return;
+                }
                 let ticket = self.ticket(Reply::Work(reply));
                 self.handle(Input::Work(ticket, work));
             }
@@ -146,7 +156,11 @@ impl<'a> Driver<'a> {
                 self.handle(Input::Stamp(stamp));
             }
             Command::Loss(event) => self.stop_for_loss(event),
-            Command::Recovered => self.recovered(),
+            Command::Recovered(epoch) => {
+                if epoch == self.epoch {
+                    self.recovered();
+                }
+            }
             Command::Ends(ends) => self.supervisor.publisher.set_ends(ends),
             Command::ShutDown => self.handle(Input::ShutDown),
         }

@@ -88,10 +88,12 @@ pub struct LogCounters {
 
 pub(crate) enum Command {
     Append(AppendRequest, AppendReply),
-    Work(Work, oneshot::Sender<FrameOutcome>),
+    /// With the epoch that its stream belongs to.
+    Work(u64, Work, oneshot::Sender<FrameOutcome>),
     Stamp(Stamp),
     Loss(Box<FrameEvent>),
-    Recovered,
+    /// With the epoch in which it was found out.
+    Recovered(u64),
     Ends(Ends),
     ShutDown,
 }
@@ -208,7 +210,8 @@ impl LogHandle {
         self.status.clone()
     }
 
-    /// Moves whenever streams must be closed: another writer, another database, another incarnation.
+    /// Moves whenever streams must be closed: another writer, another database, another incarnation. It moves when a writer stops, and again
+    /// when the next one is about to serve: whoever reads that value finds the view of that writer.
     pub fn epoch(&self) -> watch::Receiver<u64> {
         self.epoch.clone()
     }
@@ -260,12 +263,15 @@ impl LogHandle {
     }
 
     /// Replication work, through the writer's transaction.
-    pub async fn work(&self, work: Work) -> FrameOutcome {
+    ///
+    /// `epoch` is what [`Self::epoch`] said *before* the vectors were looked at that the other side was told: what was left out or covered
+    /// because of them holds for that log alone. The writer of another epoch refuses the work, however late it gets there.
+    pub async fn work(&self, epoch: u64, work: Work) -> FrameOutcome {
         let ended = || FrameOutcome::Failed("the log has ended".into());
         let (reply, answer) = oneshot::channel();
         if self
             .commands
-            .send(Command::Work(work, reply))
+            .send(Command::Work(epoch, work, reply))
             .await
             .is_err()
         {
@@ -284,9 +290,10 @@ impl LogHandle {
         let _ = self.commands.send(Command::Loss(Box::new(proof))).await;
     }
 
-    /// Lost events are back, or nobody has them: requests with ids need not wait any longer.
-    pub async fn recovered(&self) {
-        let _ = self.commands.send(Command::Recovered).await;
+    /// Lost events are back, or nobody has them: requests with ids need not wait any longer. Says nothing about another epoch than the one
+    /// in which it was found out.
+    pub async fn recovered(&self, epoch: u64) {
+        let _ = self.commands.send(Command::Recovered(epoch)).await;
     }
 
     /// Says what survives of closed origins: a wait for more is answered at once.

@@ -128,6 +128,11 @@ impl Supervisor {
         self.status.send_modify(|s| s.phase = phase);
     }
 
+    /// Closes every stream, and makes what they have sent void wherever it waits.
+    fn end_streams(&self) {
+        self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
     /// Says why the start failed and how long to wait.
     fn explain(&self, error: &StartError, pause: &mut Duration) -> Duration {
         if let StartError::Held(lease) = error {
@@ -181,14 +186,14 @@ impl Supervisor {
                 };
                 reply.send(Err(refusal));
             }
-            Command::Work(_, reply) => {
+            Command::Work(_, _, reply) => {
                 let _ = reply.send(FrameOutcome::Failed(
                     "this process is not the writer".into(),
                 ));
             }
             Command::Stamp(stamp) => self.options.stamp = stamp,
             Command::Ends(ends) => self.publisher.set_ends(ends),
-            Command::Loss(_) | Command::Recovered | Command::ShutDown => {}
+            Command::Loss(_) | Command::Recovered(_) | Command::ShutDown => {}
         }
     }
 
@@ -219,10 +224,11 @@ impl Supervisor {
         let core = LogCore::new(identity, &state);
         let mut writer = Writer::new(core, self.options.stamp.clone(), self.options.limits);
         writer.set_recovering(raised);
-        // Streams of the writer before are closed before anything of this one is seen.
-        self.epoch.send_modify(|epoch| *epoch += 1);
         self.publisher
             .reset(LogView::of(self.options.location.clone(), &state));
+        // After the view: a stream that names this epoch has declared what this writer holds. One opened since the writer before stopped, by
+        // what that one had shown, names another.
+        self.end_streams();
         let now = self.now();
         self.status.send_modify(|s| {
             s.incarnation = state.incarnation();
@@ -451,6 +457,12 @@ impl Supervisor {
     /// Runs the writer until it stops.
     async fn serve(&mut self, writer: Writer, instance: InstanceId, nonce: u64) -> Ended {
         let (reason, head, nonce) = Driver::new(self, writer, instance, nonce).run().await;
+        if reason != StopReason::ShutDown {
+            // Now and not when the next writer is ready: until then nothing may be said in the name of a log that is perhaps no more. Not
+            // serving comes first, so that edges wait.
+            self.set_phase(LogPhase::Starting);
+            self.end_streams();
+        }
         self.publisher.suspend();
         self.status.send_modify(|s| s.writer_since_micros = None);
         let loss = match reason {

@@ -79,6 +79,8 @@ struct Heard {
     covered: VectorTime,
     lost: BTreeMap<Origin, (u64, u64)>,
     taken_over: bool,
+    /// The writer knows that recovery is over.
+    told: bool,
 }
 
 /// Collects what peers say and carries recovery on.
@@ -114,8 +116,10 @@ impl Recovery {
 
     /// What was heard in the present life of the writer. What was heard in an earlier one is dropped here, and not when this module's task
     /// learns of the new life: by then a peer may have spoken already, and it speaks once.
-    fn of(&self, epoch: u64) -> MutexGuard<'_, Heard> {
+    fn present(&self, log: &LogHandle) -> MutexGuard<'_, Heard> {
         let mut heard = self.lock();
+        // Looked at under the lock, so that it never goes back.
+        let epoch = *log.epoch().borrow();
         if heard.epoch != epoch {
             *heard = Heard {
                 epoch,
@@ -133,13 +137,14 @@ impl Recovery {
         stored: Option<&VectorTime>,
         covered: &VectorTime,
     ) {
+        let mut heard = self.present(&cx.log);
+        // Not older than the epoch: what is closed by now is counted as closed.
         let view = cx.log.reader().view();
         if view.lineage.entries().len() < 2 {
             return;
         }
         let mine = |vector: &VectorTime| closed_entries(vector, &view);
         let (stored, covered) = (mine(stored.unwrap_or(covered)), mine(covered));
-        let mut heard = self.of(*cx.log.epoch().borrow());
         let mut news = heard.edges.insert(edge.clone());
         if !heard.covered.covers(&covered) {
             heard.covered.merge(&covered);
@@ -163,7 +168,7 @@ impl Recovery {
 
     /// A source was caught up with.
     pub(crate) fn caught_up(&self, cx: &Shared, edge: &EdgeId) {
-        let mut heard = self.of(*cx.log.epoch().borrow());
+        let mut heard = self.present(&cx.log);
         if !heard.caught_up.contains(edge) {
             heard.caught_up.insert(edge.clone());
             drop(heard);
@@ -173,7 +178,7 @@ impl Recovery {
 
     /// Carries recovery on until the log ends.
     pub(crate) async fn run(&self, log: LogHandle, mut neighbours: watch::Receiver<Neighbours>) {
-        let mut epoch = log.epoch();
+        let (mut epoch, mut status) = (log.epoch(), log.status());
         loop {
             let around = neighbours.borrow_and_update().clone();
             if log.serving() {
@@ -182,21 +187,23 @@ impl Recovery {
             tokio::select! {
                 () = self.moved.notified() => {},
                 changed = neighbours.changed() => if changed.is_err() { return },
+                // A location without peers is done as soon as it serves.
+                changed = status.changed() => if changed.is_err() { return },
                 changed = epoch.changed() => {
                     if changed.is_err() {
                         return;
                     }
                     // What was heard before belongs to another life of this log.
-                    drop(self.of(*epoch.borrow_and_update()));
+                    drop(self.present(&log));
                 }
             }
         }
     }
 
     async fn step(&self, log: &LogHandle, around: &Neighbours) {
-        let view = log.reader().view();
-        let (waiting_for, take_over) = {
-            let heard = self.lock();
+        let (epoch, view, waiting_for, take_over) = {
+            let heard = self.present(log);
+            let view = log.reader().view();
             let waiting_for: Vec<LocationName> = around
                 .edges
                 .iter()
@@ -210,19 +217,21 @@ impl Recovery {
                 .collect();
             let more = !view.covered_vector.covers(&heard.covered);
             let ready = waiting_for.is_empty() && more && !heard.taken_over;
-            (waiting_for, ready.then(|| heard.covered.clone()))
+            let take_over = ready.then(|| heard.covered.clone());
+            (heard.epoch, view, waiting_for, take_over)
         };
         if let Some(vector) = take_over {
             tracing::info!(location = %view.location, entries = %vector, "taking over what peers cover of closed incarnations");
-            let outcome = log.work(Work::TakeOver(vector)).await;
-            if matches!(outcome, FrameOutcome::Applied { .. }) {
-                self.lock().taken_over = true;
-            }
+            let outcome = log.work(epoch, Work::TakeOver(vector)).await;
+            let mut heard = self.lock();
+            heard.taken_over |=
+                heard.epoch == epoch && matches!(outcome, FrameOutcome::Applied { .. });
         }
         let status = self.judge(&view, around, waiting_for);
         if status.state == RecoveryState::Recovered {
-            if self.status.borrow().state != RecoveryState::Recovered {
-                log.recovered().await;
+            // Each life of the writer has to be told, also when this task has thought so for long.
+            if self.tell(epoch) {
+                log.recovered(epoch).await;
             }
             // Every peer was heard: what is not covered now is nowhere, and nobody needs to wait for it.
             log.set_ends(ends(&log.reader().view())).await;
@@ -232,6 +241,12 @@ impl Recovery {
             *held = status;
             changed
         });
+    }
+
+    /// True once in each life of the writer.
+    fn tell(&self, epoch: u64) -> bool {
+        let mut heard = self.lock();
+        heard.epoch == epoch && !std::mem::replace(&mut heard.told, true)
     }
 
     fn judge(

@@ -10,11 +10,12 @@ use tidelog_core::Refusal;
 use tidelog_model::{ChainHash, EventId};
 use tidelog_store::{
     CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
-    LeaseOutcome, LogState, LogStore, MemoryStore, Page, Raise, ReadQuery, RequestRetention,
-    StoreError, WriteBatch,
+    LeaseOutcome, LogState, LogStore, MemorySnapshot, MemoryStore, Page, Raise, ReadQuery,
+    RequestRetention, StoreError, WriteBatch,
 };
+use tokio::sync::watch;
 
-use crate::rig::{Rig, keyed, request};
+use crate::rig::{Rig, keyed, request, wall};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -28,19 +29,62 @@ pub enum Fault {
     Gone,
 }
 
+/// What can be held up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    Lease,
+    Check,
+    Commit,
+}
+
 pub struct Faulty {
-    inner: Arc<MemoryStore>,
+    inner: Mutex<Arc<MemoryStore>>,
     next: Mutex<Option<Fault>>,
     gone: Mutex<bool>,
+    /// What is held up, and how many calls wait.
+    closed: watch::Sender<Vec<Gate>>,
+    waiting: watch::Sender<usize>,
 }
 
 impl Faulty {
     pub fn new(inner: Arc<MemoryStore>) -> Arc<Self> {
         Arc::new(Self {
-            inner,
+            inner: Mutex::new(inner),
             next: Mutex::new(None),
             gone: Mutex::new(false),
+            closed: watch::channel(Vec::new()).0,
+            waiting: watch::channel(0).0,
         })
+    }
+
+    pub fn inner(&self) -> Arc<MemoryStore> {
+        self.inner.lock().unwrap().clone()
+    }
+
+    /// Another server takes over, with what had reached it when the snapshot was taken.
+    pub fn fail_over(&self, snapshot: MemorySnapshot) {
+        *self.inner.lock().unwrap() = Arc::new(MemoryStore::restore(snapshot, Arc::new(wall)));
+    }
+
+    pub fn hold(&self, gate: Gate) {
+        self.closed.send_modify(|closed| closed.push(gate));
+    }
+
+    pub fn let_go(&self) {
+        self.closed.send_modify(Vec::clear);
+    }
+
+    /// Waits until somebody stands at a gate.
+    pub async fn held_up(&self) {
+        let mut waiting = self.waiting.subscribe();
+        waiting.wait_for(|n| *n > 0).await.unwrap();
+    }
+
+    async fn pass(&self, gate: Gate) {
+        let mut closed = self.closed.subscribe();
+        self.waiting.send_modify(|n| *n += 1);
+        closed.wait_for(|c| !c.contains(&gate)).await.unwrap();
+        self.waiting.send_modify(|n| *n -= 1);
     }
 
     pub fn fail_next_commit(&self, fault: Fault) {
@@ -64,31 +108,33 @@ impl Faulty {
 impl LogStore for Faulty {
     async fn instance(&self) -> Result<InstanceId, StoreError> {
         self.check()?;
-        self.inner.instance().await
+        self.inner().instance().await
     }
     async fn state(&self) -> Result<LogState, StoreError> {
         self.check()?;
-        self.inner.state().await
+        self.inner().state().await
     }
     async fn acquire_lease(&self, lease: &Lease) -> Result<LeaseOutcome, StoreError> {
+        self.pass(Gate::Lease).await;
         self.check()?;
-        self.inner.acquire_lease(lease).await
+        self.inner().acquire_lease(lease).await
     }
     async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
         self.check()?;
-        self.inner.renew_lease(lease).await
+        self.inner().renew_lease(lease).await
     }
     async fn release_lease(&self, nonce: u64) -> Result<(), StoreError> {
-        self.inner.release_lease(nonce).await
+        self.inner().release_lease(nonce).await
     }
     async fn commit(&self, batch: &WriteBatch) -> Result<(), CommitError> {
+        self.pass(Gate::Commit).await;
         self.check()?;
         let fault = self.next.lock().unwrap().take();
         match fault {
-            None => self.inner.commit(batch).await,
+            None => self.inner().commit(batch).await,
             Some(Fault::LostBefore) => Err(CommitError::Unknown("broken pipe".into())),
             Some(Fault::LostAfter) => {
-                self.inner.commit(batch).await?;
+                self.inner().commit(batch).await?;
                 Err(CommitError::Unknown("broken pipe".into()))
             }
             Some(Fault::Full) => Err(StoreError::Full("no room".into()).into()),
@@ -99,53 +145,54 @@ impl LogStore for Faulty {
         }
     }
     async fn raise(&self, raise: &Raise) -> Result<(), CommitError> {
-        self.inner.raise(raise).await
+        self.inner().raise(raise).await
     }
     async fn read(&self, query: &ReadQuery) -> Result<Page, StoreError> {
-        self.inner.read(query).await
+        self.inner().read(query).await
     }
     async fn check(&self, query: &CheckQuery) -> Result<CheckAnswers, StoreError> {
-        self.inner.check(query).await
+        self.pass(Gate::Check).await;
+        self.inner().check(query).await
     }
     async fn ids(&self, after: u64, limit: usize) -> Result<Vec<IdRow>, StoreError> {
-        self.inner.ids(after, limit).await
+        self.inner().ids(after, limit).await
     }
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<IdRow>>, StoreError> {
-        self.inner.find(ids).await
+        self.inner().find(ids).await
     }
     async fn checkpoint(&self, sequence: u64) -> Result<(u64, ChainHash), StoreError> {
-        self.inner.checkpoint(sequence).await
+        self.inner().checkpoint(sequence).await
     }
     async fn position_before(&self, micros: i64) -> Result<u64, StoreError> {
-        self.inner.position_before(micros).await
+        self.inner().position_before(micros).await
     }
     async fn prune_requests(
         &self,
         now: i64,
         retention: RequestRetention,
     ) -> Result<u64, StoreError> {
-        self.inner.prune_requests(now, retention).await
+        self.inner().prune_requests(now, retention).await
     }
     async fn consumer(&self, name: &str) -> Result<Option<Consumer>, StoreError> {
-        self.inner.consumer(name).await
+        self.inner().consumer(name).await
     }
     async fn consumers(&self) -> Result<Vec<Consumer>, StoreError> {
-        self.inner.consumers().await
+        self.inner().consumers().await
     }
     async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.inner.put_consumer(consumer).await
+        self.inner().put_consumer(consumer).await
     }
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {
-        self.inner.delete_consumer(name).await
+        self.inner().delete_consumer(name).await
     }
     async fn set_paused(&self, edge: &EdgeKey, paused: bool) -> Result<(), StoreError> {
-        self.inner.set_paused(edge, paused).await
+        self.inner().set_paused(edge, paused).await
     }
     async fn backup(&self, directory: &Path) -> Result<String, StoreError> {
-        self.inner.backup(directory).await
+        self.inner().backup(directory).await
     }
     async fn close(&self) {
-        self.inner.close().await;
+        self.inner().close().await;
     }
 }
 

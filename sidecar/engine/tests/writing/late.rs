@@ -100,8 +100,9 @@ async fn a_loss_noticed_late_takes_back_what_was_appended_since_and_lets_the_los
         .unwrap(),
         behind: Arc::new(BTreeSet::from([source])),
     };
+    let epoch = *log.epoch().borrow();
     let outcome = log
-        .work(Work::Frame(Box::new(FrameWork { frame, edge })))
+        .work(epoch, Work::Frame(Box::new(FrameWork { frame, edge })))
         .await;
     assert_eq!(
         outcome,

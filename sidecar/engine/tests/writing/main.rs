@@ -6,3 +6,4 @@ mod faulty;
 mod late;
 mod life;
 mod rig;
+mod streams;
