@@ -2,12 +2,20 @@
 //!
 //! Best effort by design: start-up rules make it rare. What was appended here above the last proven position is taken back and
 //! appended again under a new incarnation; the ids that are taken back are remembered with their digests, published, and never stored again.
+//!
+//! ```text
+//!   before   … 3 │ a#1/4'  b#1/7{a#1:4}  c#1/2  a#1/6'     │ proven, ' doubtful: a peer holds another a#1/4
+//!   after    … 3 │ a#9/4   c#1/2  a#9/6                     progress of all sources: 0
+//!   then     … 3 │ a#9/4   c#1/2  a#9/6  a#1/4  b#1/7 …     what was lost, in the order of its source
+//! ```
+//! What another location wrote after it had seen an id in doubt (`b#1/7`) leaves the log as well, and comes again from its source: with it the
+//! version vector would go on to claim the lost event, which then could never be stored, here and wherever this log is copied to.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidelog_model::{
-    Digest, Event, EventId, LineageEntry, Origin, StoredEvent, VectorTime, canonical,
+    ChainHash, Digest, Event, EventId, LineageEntry, Origin, StoredEvent, VectorTime, canonical,
 };
 use tidelog_store::{Raise, Rewrite, VoidedId};
 
@@ -15,79 +23,118 @@ use crate::log::LogCore;
 
 /// Plans the raise of a late detection.
 ///
-/// `above` are all events above `proven`, in order. Foreign events stay as they are, own ones of the incarnation in force get a new identity
-/// at the same local sequence; their contexts name the new ids where they named the old ones.
+/// `above` are all events above `proven`, in order. Own ones of the incarnation in force get a new identity; their contexts name the new
+/// ids where they named the old ones. Foreign ones stay as they are, but for those that had seen an id in doubt: these are left out.
 /// `base_vector` is the merge of the vector times at or below `proven`.
 pub fn plan_late_raise(
     core: &LogCore,
     entry: LineageEntry,
     above: &[StoredEvent],
     base_vector: VectorTime,
-    base_hash: tidelog_model::ChainHash,
+    base_hash: ChainHash,
 ) -> Raise {
-    let old = core.origin.clone();
-    let new = Origin::new(old.location.clone(), entry.incarnation);
+    let mut anew = Anew {
+        old: core.origin.clone(),
+        new: Origin::new(core.origin.location.clone(), entry.incarnation),
+        doubtful: BTreeMap::from([(core.origin.clone(), base_vector.get(&core.origin) + 1)]),
+        reborn: BTreeMap::new(),
+        version_vector: base_vector,
+    };
     let mut voided = Vec::new();
-    let mut reborn: BTreeSet<u64> = BTreeSet::new();
-    let proven_own = base_vector.get(&old);
-    let mut version_vector = base_vector;
     let mut hash = base_hash;
     let mut events = Vec::with_capacity(above.len());
     for stored in above {
-        let own = stored.event.id.origin == old && stored.appended_here;
-        let replacement = if own {
+        let sequence = entry.base + events.len() as u64 + 1;
+        let replacement = if stored.event.id.origin == anew.old && stored.appended_here {
             voided.push(VoidedId {
                 id: stored.event.id.clone(),
                 digest: stored.digest,
             });
-            reborn.insert(stored.sequence);
-            renamed(stored, &old, &new, entry.base, proven_own, &reborn)
+            anew.renamed(stored, sequence)
+        } else if anew.leaves(&stored.event) {
+            continue;
         } else {
-            stored.clone()
+            StoredEvent {
+                sequence,
+                ..stored.clone()
+            }
         };
-        version_vector.merge(&replacement.event.vector_time());
+        anew.version_vector.merge(&replacement.event.vector_time());
         hash = hash.next(&replacement.event.id, &replacement.digest);
         events.push(replacement);
     }
     let mut covered_vector = core.covered_vector.clone();
-    // Coverage of the own incarnation ends where the proof ends; what lies above may come back from peers.
-    covered_vector.set(&old, version_vector.get(&old));
-    covered_vector.merge(&version_vector);
+    // Coverage ends where the proof ends: what lies above may come back from peers.
+    for (origin, first) in &anew.doubtful {
+        covered_vector.set(origin, covered_vector.get(origin).min(first - 1));
+    }
+    covered_vector.merge(&anew.version_vector);
     Raise {
         guard: core.guard(),
         entry,
         rewrite: Some(Rewrite {
             events,
             hash,
-            version_vector,
+            version_vector: anew.version_vector,
             covered_vector,
             voided,
         }),
     }
 }
 
-/// The same content under the new incarnation.
-fn renamed(
-    stored: &StoredEvent,
-    old: &Origin,
-    new: &Origin,
-    base: u64,
-    proven_own: u64,
-    reborn: &BTreeSet<u64>,
-) -> StoredEvent {
-    let mut event: Event = (*stored.event).clone();
-    let seen_own = event.context.get(old);
-    if seen_own > base {
-        // What it had seen of its own location above the base: the part that was appended again, under its new name.
-        let seen_reborn = reborn.range(..=seen_own).next_back().copied().unwrap_or(0);
-        event.context.set(old, proven_own);
-        event.context.set(new, seen_reborn);
+/// The log above the proven position, as it is written anew.
+struct Anew {
+    old: Origin,
+    new: Origin,
+    /// Of each origin the first sequence that is in doubt or has left. Nothing that had seen it stays.
+    doubtful: BTreeMap<Origin, u64>,
+    /// Old sequences of own events, and the new ones.
+    reborn: BTreeMap<u64, u64>,
+    /// Merge of the vector times of what stays, so far.
+    version_vector: VectorTime,
+}
+
+impl Anew {
+    /// True for a foreign event that had seen something in doubt, or follows one of its origin that had. It is in doubt from then on.
+    fn leaves(&mut self, event: &Event) -> bool {
+        let is_doubtful = |origin: &Origin, sequence: u64| {
+            self.doubtful
+                .get(origin)
+                .is_some_and(|first| sequence >= *first)
+        };
+        let id = &event.id;
+        let leaves = is_doubtful(&id.origin, id.sequence)
+            || event.context.iter().any(|(o, s)| is_doubtful(o, s));
+        if leaves {
+            let first = self.doubtful.entry(id.origin.clone());
+            first
+                .and_modify(|first| *first = id.sequence.min(*first))
+                .or_insert(id.sequence);
+        }
+        leaves
     }
-    event.id = EventId::new(new.clone(), stored.sequence);
-    let digest = Digest::of(&canonical::encode(&event));
-    StoredEvent {
-        digest,
-        event: Arc::new(event),
-        ..stored.clone()
+
+    /// The same content under the new incarnation.
+    fn renamed(&mut self, stored: &StoredEvent, sequence: u64) -> StoredEvent {
+        let mut event: Event = (*stored.event).clone();
+        // What it had seen of its own location above the base: the part that was appended again, under its new name.
+        let mut seen = self.reborn.range(..=event.context.get(&self.old));
+        let seen = seen.next_back().map_or(0, |(_, reborn)| *reborn);
+        // What it had seen of others and has left is not in this log any more.
+        for (origin, known) in stored.event.context.iter() {
+            event
+                .context
+                .set(origin, known.min(self.version_vector.get(origin)));
+        }
+        event.context.raise(&self.new, seen);
+        event.id = EventId::new(self.new.clone(), sequence);
+        self.reborn.insert(stored.sequence, sequence);
+        let digest = Digest::of(&canonical::encode(&event));
+        StoredEvent {
+            sequence,
+            digest,
+            event: Arc::new(event),
+            ..stored.clone()
+        }
     }
 }

@@ -16,7 +16,7 @@ mod events;
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use tidelog_model::{LocationName, StoredEvent};
+use tidelog_model::{ChainHash, LocationName, StoredEvent};
 use tidelog_store::{CommitError, Guard, Progress, Raise, Rewrite, StoreError, WriteBatch};
 
 use crate::codec;
@@ -231,6 +231,9 @@ async fn rewrite_all(
         delete.bind(base as i64, "int8");
         delete.run(connection).await.map_err(before_commit)?;
     }
+    let mut progress = Statement::new("UPDATE progress SET position = 0, hash = ");
+    progress.bind(ChainHash::ZERO.0.as_slice(), "bytea");
+    progress.run(connection).await.map_err(before_commit)?;
     let mut lineage = Statement::new("INSERT INTO lineage (incarnation, base) VALUES (");
     lineage.bind(i64::from(raise.entry.incarnation.0), "int8");
     lineage.push(", ");

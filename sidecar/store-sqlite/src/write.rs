@@ -188,6 +188,7 @@ impl Shared {
             values,
         );
         self.add_events(script, &rewrite.events, rewrite.hash);
+        script.add("UPDATE progress SET position = 0, hash = zeroblob(32)", []);
         let voided = rewrite.voided.iter().map(|VoidedId { id, digest }| {
             [
                 Value::Int(self.origins.intern(&id.origin).into()),

@@ -108,8 +108,12 @@ impl Raise {
     }
 }
 
-/// Everything above the base of a late raise, written anew in the same transaction. Progress and the clock's high water stay; that of
-/// `stored_at` rises to the last event's.
+/// Everything above the base of a late raise, written anew in the same transaction. The clock's high water stays; that of `stored_at`
+/// rises to the last event's.
+///
+/// The progress of *every* source goes back to its start (position 0 and the hash there; the source's lineage stays, for it tells which
+/// incarnations were heard of): a source has left out what the vector covered, and the vector covered ids of lost events under which
+/// something else was stored here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
     /// Replace all events above the base; sequences `base + 1 ..`, without gaps.

@@ -1,6 +1,6 @@
 //! New incarnations: plain, and late ones that write everything above their base anew.
 
-use tidelog_model::{EventId, Incarnation, LineageEntry, Selector, StoredEvent};
+use tidelog_model::{ChainHash, EventId, Incarnation, LineageEntry, Selector, StoredEvent};
 
 use super::{Fixture, contents, pages, query, started};
 use crate::batch::{Raise, VoidedId};
@@ -8,6 +8,7 @@ use crate::error::CommitError;
 use crate::generate::{Peer, Writer};
 use crate::log_store::LogStore;
 use crate::query::{CauseKey, CheckQuery, ConditionQuery};
+use crate::state::Progress;
 
 /// Lineage and incarnation change; head, hash, vectors and events stay.
 pub async fn a_raise_adds_to_the_lineage_and_changes_nothing_else(fixture: &dyn Fixture) {
@@ -99,6 +100,9 @@ async fn log_to_rewrite(
         let frame = writer.receive("us", u64::from(round) + 1, us.write_many(2));
         store.commit(&frame).await.expect("a frame");
     }
+    // Progress of a source that gave nothing above the base goes back as well.
+    let vectors = writer.receive("ap", 7, Vec::new());
+    store.commit(&vectors).await.expect("a frame");
     let log = pages(store.as_ref(), &query(0, u64::MAX, Selector::default())).await;
     let base_hash = store.hash_at(4).await.expect("a hash").expect("below");
     let raise = writer.rewrite(9, base_hash, &log[4..]);
@@ -125,7 +129,16 @@ pub async fn a_rewrite_replaces_everything_above_its_base(fixture: &dyn Fixture)
             base: 4
         })
     );
-    assert_eq!(after.state.progress, before.progress);
+    let start = before.progress.into_iter().map(|(source, taken)| {
+        let back = Progress {
+            position: 0,
+            hash: ChainHash::ZERO,
+            lineage: taken.lineage,
+        };
+        (source, back)
+    });
+    assert_eq!(after.state.progress, start.collect());
+    assert_eq!(after.state.progress.len(), 2);
     assert_eq!(after.state.clock, before.clock);
     let mut wanted = rewrite.voided.clone();
     wanted.sort();

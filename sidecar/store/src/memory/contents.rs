@@ -144,6 +144,10 @@ impl Contents {
             self.hash = rewrite.hash;
             self.version_vector = rewrite.version_vector.clone();
             self.covered_vector = rewrite.covered_vector.clone();
+            for progress in self.progress.values_mut() {
+                progress.position = 0;
+                progress.hash = ChainHash::ZERO;
+            }
             for voided in &rewrite.voided {
                 if !self.voided.contains(voided) {
                     self.voided.push(voided.clone());
