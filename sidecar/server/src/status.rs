@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidelog_config::{Config, Endpoint};
+use tidelog_config::{Config, Endpoint, LagThreshold};
 use tidelog_core::{EdgeState, LogView};
 use tidelog_engine::LogPhase;
 use tidelog_model::caps;
@@ -37,12 +37,10 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
         }),
         _ => None,
     };
-    let edges: Vec<_> = shared
-        .replication
-        .status()
-        .iter()
-        .map(|e| context.edge(e))
-        .collect();
+    let known = shared.replication.status();
+    let edges: Vec<_> = known.iter().map(|e| context.edge(e)).collect();
+    let mut warnings = warnings(shared, &edges);
+    warnings.extend(known.iter().filter_map(|e| context.lagging(e)));
     v1::LocationStatus {
         location: about.location,
         log: about.log,
@@ -57,7 +55,7 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
         covered_vector: Some((&*view.covered_vector).into()),
         writer,
         recovered: Some(shared.describe.recovered()),
-        warnings: warnings(shared, &edges),
+        warnings,
         edges,
         spec_hash: context.config.spec_hash.clone(),
         application_name: about.application_name,
@@ -103,20 +101,40 @@ fn warnings(shared: &Shared, edges: &[v1::EdgeStatus]) -> Vec<String> {
     if let Some(ahead @ 1..) = counters.get("clock_ahead_events").copied() {
         out.push(format!("{ahead} events came with a clock more than a minute ahead; look at the clocks of their origins"));
     }
-    for edge in edges
-        .iter()
-        .filter(|e| !e.peer_spec_hash.is_empty() && !e.spec_agrees)
-    {
-        let peer = if edge.direction == i32::from(v1::EdgeDirection::Incoming) {
-            &edge.source
-        } else {
-            &edge.target
-        };
-        out.push(format!(
+    out.extend(edges.iter().filter_map(disagreement));
+    out
+}
+
+/// A peer that runs another plan, or a filter that is not in force yet.
+fn disagreement(edge: &v1::EdgeStatus) -> Option<String> {
+    let incoming = edge.direction() == v1::EdgeDirection::Incoming;
+    let peer = if incoming { &edge.source } else { &edge.target };
+    if !edge.peer_spec_hash.is_empty() && !edge.spec_agrees {
+        return Some(format!(
             "{peer} runs another specification of this log; apply the same manifests there"
         ));
     }
-    out
+    let unlike = !edge.peer_filter_hash.is_empty() && !edge.filter_agrees;
+    unlike.then(|| {
+        format!(
+            "the filter of {}->{} is not that of the plan at both ends yet; a changed filter is in force when every edge of its component agrees",
+            edge.source, edge.target
+        )
+    })
+}
+
+/// What the configuration says of an edge.
+#[derive(Default)]
+struct Planned {
+    paused: bool,
+    filter_hash: String,
+    address: String,
+    threshold: LagThreshold,
+}
+
+/// Whole seconds, begun ones included.
+fn seconds(micros: i64) -> u64 {
+    micros.max(0).unsigned_abs().div_ceil(1_000_000)
 }
 
 /// What an edge's status needs besides the edge: configuration and commands.
@@ -137,8 +155,8 @@ impl Context {
         }
     }
 
-    /// Paused by the plan, identity of the filter, and where it is dialled from here.
-    fn planned(&self, edge: &EdgeStatus) -> (bool, String, String) {
+    /// What the plan here says of an edge; nothing of one that it has no more.
+    fn planned(&self, edge: &EdgeStatus) -> Option<Planned> {
         let text = |e: Option<&Endpoint>| e.map(ToString::to_string).unwrap_or_default();
         let edges = &self.config.edges;
         match edge.direction {
@@ -146,26 +164,43 @@ impl Context {
                 .incoming
                 .iter()
                 .find(|e| e.source == edge.edge.source)
-                .map(|e| {
-                    (
-                        e.paused,
-                        e.filter_hash.to_string(),
-                        text(self.config.incoming_endpoint(e)),
-                    )
+                .map(|e| Planned {
+                    paused: e.paused,
+                    filter_hash: e.filter_hash.to_string(),
+                    address: text(self.config.incoming_endpoint(e)),
+                    threshold: e.lag_threshold,
                 }),
             Direction::Outgoing => edges
                 .outgoing
                 .iter()
                 .find(|e| e.target == edge.edge.target)
-                .map(|e| {
-                    (
-                        e.paused,
-                        e.filter_hash.to_string(),
-                        text(self.config.outgoing_endpoint(e)),
-                    )
+                .map(|e| Planned {
+                    paused: e.paused,
+                    filter_hash: e.filter_hash.to_string(),
+                    address: text(self.config.outgoing_endpoint(e)),
+                    threshold: e.lag_threshold,
                 }),
         }
-        .unwrap_or_default()
+    }
+
+    /// A target that is too far behind. Its source sees the same lag, so only the target says so.
+    fn lagging(&self, edge: &EdgeStatus) -> Option<String> {
+        if edge.direction == Direction::Outgoing {
+            return None;
+        }
+        let most = self.planned(edge)?.threshold;
+        let (events, age) = (edge.lag.events?, edge.lag.micros.map(seconds));
+        let beyond = events > most.events || age.is_some_and(|age| age > most.seconds.into());
+        beyond.then(|| {
+            format!(
+                "{} is {events} events and {} s behind {}; lagThreshold of the link is {} events, {} s",
+                edge.edge.target,
+                age.map_or_else(|| "?".to_owned(), |age| age.to_string()),
+                edge.edge.source,
+                most.events,
+                most.seconds
+            )
+        })
     }
 
     /// How far the source is copied, and in which of its incarnations that counts. What is copied to here is in the log, so it is known
@@ -191,9 +226,23 @@ impl Context {
             Direction::Incoming => v1::EdgeDirection::Incoming,
             Direction::Outgoing => v1::EdgeDirection::Outgoing,
         };
-        let (paused_by_spec, filter_hash, address) = self.planned(edge);
+        let planned = self.planned(edge);
         let (progress, source_incarnation) = self.progress(edge);
+        let lag_seconds = edge.lag.micros.map(seconds);
         let same_plan = edge.peer_spec_hash == self.config.spec_hash;
+        let filter_agrees = planned.as_ref().is_some_and(|planned| {
+            edge.filter_hash == planned.filter_hash && edge.peer_filter_hash == planned.filter_hash
+        });
+        let synced = planned.as_ref().is_some_and(|planned| {
+            let within = |lag: Option<u64>, most: u64| lag.is_some_and(|lag| lag <= most);
+            within(edge.lag.events, planned.threshold.events)
+                && within(lag_seconds, planned.threshold.seconds.into())
+        });
+        let Planned {
+            paused: paused_by_spec,
+            address,
+            ..
+        } = planned.unwrap_or_default();
         v1::EdgeStatus {
             source: edge.edge.source.to_string(),
             target: edge.edge.target.to_string(),
@@ -205,10 +254,7 @@ impl Context {
             source_incarnation,
             source_head: edge.source_head,
             lag_events: edge.lag.events,
-            lag_seconds: edge
-                .lag
-                .micros
-                .map(|m| m.max(0).unsigned_abs().div_ceil(1_000_000)),
+            lag_seconds,
             filtered_total: edge.filtered_total,
             redundant_total: edge.redundant_total,
             received_total: edge.stored_total,
@@ -217,10 +263,13 @@ impl Context {
             paused_by_spec,
             paused_by_command: self.paused.contains(&edge.edge),
             cut: self.cut.contains(&edge.edge),
-            filter_hash,
+            filter_hash: edge.filter_hash.clone(),
             peer_spec_hash: edge.peer_spec_hash.clone(),
             spec_agrees: edge.peer_spec_hash.is_empty() || same_plan,
             address,
+            peer_filter_hash: edge.peer_filter_hash.clone(),
+            filter_agrees,
+            synced,
         }
     }
 }

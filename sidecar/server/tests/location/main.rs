@@ -1,5 +1,6 @@
 //! A running location, seen through its ports.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod edges;
 mod frames;
 mod support;

@@ -13,10 +13,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The configuration of `orders/eu` in memory, on free ports, with more of it.
 pub fn config(more: &str) -> Config {
+    config_of("eu", more)
+}
+
+/// The same of any location.
+pub fn config_of(location: &str, more: &str) -> Config {
     let text = format!(
         r#"
 log: orders
-location: eu
+location: {location}
 storage: {{memory: {{}}}}
 application: {{name: shop, version: "1.0"}}
 listen:
@@ -53,5 +58,25 @@ pub fn request(events: usize, payload_bytes: usize) -> v1::AppendRequest {
     v1::AppendRequest {
         events: vec![event; events],
         ..v1::AppendRequest::default()
+    }
+}
+
+/// Waits until something is true of what a location says of itself.
+pub async fn until(
+    location: &RunningLocation,
+    what: &str,
+    holds: impl Fn(&v1::LocationStatus) -> bool,
+) -> v1::LocationStatus {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let status = location.location_status();
+        if holds(&status) {
+            return status;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "never: {what}: {status:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
