@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidelog_model::{LimitError, StoredEvent, VectorTime, caps};
+use tidelog_model::{LimitError, Origin, StoredEvent, VectorTime, caps};
 use tidelog_store::{Progress, VoidedId};
 
 use crate::frame::{Frame, FrameEvent, FrameFault, FrameOutcome};
@@ -114,9 +114,18 @@ impl Draft<'_> {
         if !frame.covered.covers_id(id) || !frame.covered.covers(&event.context) {
             return Err(stall(FrameFault::NotCovered { id: id.clone() }));
         }
-        let mine = id.origin.location == self.core.identity.location;
-        if mine && is_beyond_history(&self.core, received) {
+        // Judged by what was published: local requests of this batch are about to take the very ids that a lost event proves to be used.
+        if is_beyond_history(self.published, &id.origin, id.sequence) {
             return Ok(Fate::Loss);
+        }
+        let claims =
+            |origin: &Origin| is_beyond_history(self.published, origin, event.context.get(origin));
+        let seen = event.context.filtered(claims);
+        if !seen.is_empty() {
+            return Err(stall(FrameFault::NeverWritten {
+                id: id.clone(),
+                seen,
+            }));
         }
         if held.covers_id(id) {
             return Ok(Fate::Redundant);
@@ -166,12 +175,11 @@ impl Draft<'_> {
 
 /// True for an own event that this location cannot have written in the history it holds: of the incarnation in force beyond what
 /// it wrote, or of a later incarnation. (Own events of older or forgotten incarnations are lost events that come back.)
-pub(crate) fn is_beyond_history(core: &LogCore, received: &FrameEvent) -> bool {
-    let id = &received.event.id;
-    id.origin.location == core.identity.location
-        && (id.origin.incarnation > core.origin.incarnation
-            || (id.origin.incarnation == core.origin.incarnation
-                && id.sequence > core.version_vector.get(&core.origin)))
+fn is_beyond_history(core: &LogCore, origin: &Origin, sequence: u64) -> bool {
+    origin.location == core.identity.location
+        && (origin.incarnation > core.origin.incarnation
+            || (origin.incarnation == core.origin.incarnation
+                && sequence > core.version_vector.get(&core.origin)))
 }
 
 fn check_size(bytes: usize) -> Result<(), LimitError> {

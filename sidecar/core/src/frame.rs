@@ -119,6 +119,16 @@ pub enum FrameFault {
         /// The event.
         id: EventId,
     },
+    /// An event has seen own events of this location that were never written here.
+    #[error(
+        "event {id} has seen {seen}, which this location has never written; either a loss here was not noticed or its source invents events, and a person has to decide"
+    )]
+    NeverWritten {
+        /// The event.
+        id: EventId,
+        /// What is beyond the history here.
+        seen: VectorTime,
+    },
     /// One id with two contents.
     #[error(
         "event {id} is stored here with another content ({held} here, {received} received); one of the two locations reused an id and a person has to decide"

@@ -250,6 +250,8 @@ impl<'a> AnswerCursor<'a> {
 /// A batch in the making, on a copy of the core.
 pub(crate) struct Draft<'a> {
     pub(crate) core: LogCore,
+    /// The log before the batch: all that anybody else can have seen of it.
+    pub(crate) published: &'a LogCore,
     stamp: &'a Stamp,
     pub(crate) now_micros: i64,
     pub(crate) events: Vec<StoredEvent>,
@@ -260,12 +262,13 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(core: &LogCore, stamp: &'a Stamp, now_micros: i64) -> Self {
-        let mut core = core.clone();
+    fn new(published: &'a LogCore, stamp: &'a Stamp, now_micros: i64) -> Self {
+        let mut core = published.clone();
         // `stored_at` is a local monotone time: a clock that steps back stands still here.
         core.stored_at_micros = core.stored_at_micros.max(now_micros);
         Self {
             core,
+            published,
             stamp,
             now_micros,
             events: Vec::new(),

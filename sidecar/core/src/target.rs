@@ -275,6 +275,7 @@ impl Target {
                     FrameFault::Limit { .. } => "EventTooLarge",
                     FrameFault::VectorFull { .. } => "VectorFull",
                     FrameFault::NotCovered { .. }
+                    | FrameFault::NeverWritten { .. }
                     | FrameFault::OutOfOrder { .. }
                     | FrameFault::Malformed { .. } => "Rejected",
                 };

@@ -3,7 +3,9 @@
 use tidelog_core::{FrameFault, FrameOutcome};
 use tidelog_model::{ChainHash, VectorTime, caps};
 
-use crate::bench::{APPLIED, Log, NOW, Peer, foreign, id, name, request, travelling, vector};
+use crate::bench::{
+    APPLIED, Log, NOW, Peer, foreign, id, name, origin, request, travelling, vector,
+};
 
 fn peer() -> Peer {
     Peer::new(
@@ -181,6 +183,37 @@ fn an_own_event_beyond_the_own_history_proves_a_loss() {
         );
     }
     assert_eq!(log.head(), 1);
+}
+
+/// The ids of this very batch are not known to anybody yet: who has them, has them from a history that is lost.
+#[test]
+fn local_requests_of_its_batch_do_not_hide_that_a_frame_proves_a_loss() {
+    let mut log = Log::new();
+    log.append_one(request(&["kept"])).unwrap();
+    let lost = Peer::new("b", vec![foreign("a#1/2", "a#1:1")]);
+    let frame = lost.frame(0, 1);
+    let plan = log.plan(&[request(&["new 2", "new 3"])], Some(&frame));
+    assert!(matches!(plan.frame, Some(FrameOutcome::LossProven(e)) if e.event.id == id("a#1/2")));
+}
+
+#[test]
+fn what_has_seen_own_events_that_were_never_written_here_stalls_its_edge() {
+    let mut log = Log::new();
+    log.append_one(request(&["x"])).unwrap();
+    // The lost ones themselves are kept back by a filter: nothing is proven, but nothing may be made of it either.
+    for claim in ["a#1:2", "a#7:1"] {
+        let peer = Peer::new("b", vec![foreign("b#1/1", claim)]);
+        let frame = peer.frame(0, 1);
+        let plan = log.plan(&[request(&["new 2"])], Some(&frame));
+        let fault = FrameFault::NeverWritten {
+            id: id("b#1/1"),
+            seen: vector(claim),
+        };
+        assert_eq!(plan.frame, Some(FrameOutcome::Stalled(fault)));
+        assert_eq!(plan.next.view().version_vector.get(&origin("a#1")), 2);
+    }
+    let peer = Peer::new("b", vec![foreign("b#1/1", "a#0:9,a#1:1")]);
+    assert_eq!(log.apply(&peer.frame(0, 1)), APPLIED(1, 0));
 }
 
 #[test]
