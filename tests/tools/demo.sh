@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make demo`: plays the tour of the README by itself, in a directory of its own, explains each step, and ends.
-# TIDELOG names the program (built when absent), DEMO_PAUSE the seconds to read each step (2 on a terminal, else 0).
+# TIDELOG names the program (built when absent), DEMO_PAUSE the seconds to read each step (2 on a terminal, else 0), DEMO_BASE_PORT where
+# the ports of the network begin (the first free one of some).
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -60,7 +61,7 @@ run() {
 until_shows() {
   local text=$1 deadline=$((SECONDS + 60))
   shift
-  until "$TIDELOG" --quiet "$@" 2>/dev/null | grep -qF -- "$text"; do
+  until grep -qF -- "$text" <<<"$("$TIDELOG" --quiet "$@" 2>/dev/null)"; do
     if [ "$SECONDS" -ge "$deadline" ]; then
       echo "the demo stops here: \`tidelog $*\` does not show \"$text\"" >&2
       "$TIDELOG" status >&2 || true
@@ -74,7 +75,7 @@ until_shows() {
 # Starts the network on the first ports that are free.
 start() {
   local base
-  for base in 17440 18440 19440 21440 22440; do
+  for base in ${DEMO_BASE_PORT:-17440 18440 19440 21440 22440}; do
     "$TIDELOG" dev -f examples/shop --base-port "$base" >"$home/network.log" 2>&1 &
     network=$!
     until grep -q "locations run" "$home/network.log"; do

@@ -29,9 +29,9 @@ pub enum FilterCommand {
     /// that were appended at the source. Without events the filters are checked and shown.
     #[command(after_long_help = "\
 Examples:
-  tidelog filter test -f examples/shop --link orders-stores                     what filters each edge
-  tidelog filter test -f examples/shop --link orders-stores --event @event.json events of a file
-  tidelog filter test -f examples/shop --link orders-stores --location eu       events that eu holds
+  tidelog filter test -f examples/shop --link orders-stores                      filters of each edge
+  tidelog filter test -f examples/shop --link orders-stores --event @event.json  on events of a file
+  tidelog filter test -f examples/shop --link orders-stores --location eu        on events of eu
 
 An event of a file is JSON as `tidelog read -o json` prints it, one or more; fields that are left out have their defaults:
   {\"type\": \"OrderPlaced\", \"metadata\": {\"store\": \"store-17\"}}")]

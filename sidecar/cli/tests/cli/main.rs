@@ -9,6 +9,7 @@
     reason = "helpers of tests end the test"
 )]
 
+mod examples;
 mod live;
 mod offline;
 mod postgres;
