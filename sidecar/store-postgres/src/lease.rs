@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use tidelog_store::{Lease, LeaseOutcome, StoreError};
 
 use crate::error::{breaks_connection, store_error};
-use crate::state::{STATE, decode, no_head};
+use crate::state::{INSTANCE, STATE, decode, instance, no_head};
 use crate::statement::Statement;
 use crate::store::PostgresStore;
 
@@ -21,13 +21,14 @@ impl PostgresStore {
             let mut session = self.control.take().await?;
             let reused = session.is_reused();
             match try_lease(session.connection(), lease).await {
-                Ok((granted, row)) => {
+                Ok((granted, state_row, instance_row)) => {
                     session.done();
-                    let (state, origins) = decode(&row)?;
+                    let (state, origins) = decode(&state_row)?;
                     if !granted {
                         return state.lease.map(LeaseOutcome::Held).ok_or_else(no_head);
                     }
                     self.origins.replace(origins);
+                    self.leased_in.set(instance(&instance_row)?);
                     return Ok(LeaseOutcome::Acquired(Box::new(state)));
                 }
                 // The session is dropped, hence ended before anybody looks. Taking a lease twice under one nonce is taking it once.
@@ -67,14 +68,14 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.min(TTL_MAX).as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Grants and fences in one statement, then reads, all in one transaction.
+/// Grants and fences in one statement, then reads the state and which database this is, all in one transaction.
 ///
 /// The order of locks is lease, then head; a commit takes only head, so neither waits for the other in a circle. The update of head waits for a
 /// commit that is under way; the state read after it has that commit, and whatever comes later finds another nonce.
 async fn try_lease(
     connection: &mut PgConnection,
     lease: &Lease,
-) -> Result<(bool, PgRow), sqlx::Error> {
+) -> Result<(bool, PgRow, PgRow), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     let mut grant =
         Statement::new("WITH l AS (INSERT INTO lease (owner, address, nonce, expires_at) VALUES (");
@@ -91,7 +92,8 @@ async fn try_lease(
            UPDATE head SET nonce = l.nonce FROM l RETURNING 1",
     );
     let granted = grant.run(&mut transaction).await?;
-    let row = sqlx::query(STATE).fetch_one(&mut *transaction).await?;
+    let state = sqlx::query(STATE).fetch_one(&mut *transaction).await?;
+    let instance = sqlx::query(INSTANCE).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok((granted, row))
+    Ok((granted, state, instance))
 }

@@ -1,7 +1,7 @@
 //! Origins as local integers.
 //!
-//! The table `origins` only grows, so a cached entry never goes stale while the database stays the same one; a new writer connection and
-//! every look at the state replace the cache as a whole.
+//! The table `origins` only grows, so a cached entry never goes stale while the database stays the same one; a new connection of the
+//! writer (behind which another server may be by now) and every look at the state replace the cache as a whole.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};

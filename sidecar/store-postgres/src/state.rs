@@ -1,10 +1,11 @@
 //! The state, in one statement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::Row as _;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use tidelog_model::{
     ChainHash, Digest, EventId, HybridTime, Incarnation, Lineage, LineageEntry, LocationName,
     Origin,
@@ -47,21 +48,53 @@ pub const STATE: &str = "
 
 /// The identity of the data is more than the server's: a database that was dropped and restored on a running server, or whose tables
 /// were, is another one. (The file of a table is replaced whenever its content is, by `VACUUM FULL` too: a needless doubt is harmless.)
-const INSTANCE: &str = "
+pub const INSTANCE: &str = "
     SELECT format('%s.%s.%s', (SELECT system_identifier FROM pg_control_system()),
                   (SELECT oid FROM pg_database WHERE datname = current_database()), pg_relation_filenode('head')),
            substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
            to_char(pg_postmaster_start_time() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
 
+const ORIGINS: &str = "SELECT id, location, incarnation FROM origins";
+
+/// In which database the last lease was taken: a writer knows what that one held and nothing of any other.
+#[derive(Debug, Default)]
+pub struct LeasedIn(Mutex<Option<InstanceId>>);
+
+impl LeasedIn {
+    /// The database, once a lease was taken.
+    fn get(&self) -> Option<InstanceId> {
+        let leased = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        leased.clone()
+    }
+
+    /// A lease was taken.
+    pub fn set(&self, instance: InstanceId) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(instance);
+    }
+}
+
 impl PostgresStore {
     pub(crate) async fn read_instance(&self) -> Result<InstanceId, StoreError> {
         let rows = self.control.fetch(&Statement::new(INSTANCE)).await?;
-        let row = rows.first().ok_or_else(no_head)?;
-        Ok(InstanceId {
-            system: row.try_get(0).map_err(store_error)?,
-            timeline: row.try_get(1).map_err(store_error)?,
-            started: Some(row.try_get(2).map_err(store_error)?),
-        })
+        instance(rows.first().ok_or_else(no_head)?)
+    }
+
+    /// Whether the database behind a connection is the one in which the lease was taken. If so, its origins replace those in memory.
+    pub(crate) async fn recognise(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<bool, StoreError> {
+        let rows = Statement::new(INSTANCE).fetch(connection).await;
+        let found = instance(rows.map_err(store_error)?.first().ok_or_else(no_head)?)?;
+        if let Some(leased) = self.leased_in.get()
+            && leased != found
+        {
+            tracing::warn!(%leased, %found, "the database is not the one in which the lease was taken");
+            return Ok(false);
+        }
+        let rows = Statement::new(ORIGINS).fetch(connection).await;
+        self.origins.replace(origins(&rows.map_err(store_error)?)?);
+        Ok(true)
     }
 
     pub(crate) async fn read_state(&self) -> Result<LogState, StoreError> {
@@ -74,17 +107,30 @@ impl PostgresStore {
 
     /// Replaces the cached origins.
     pub(crate) async fn load_origins(&self) -> Result<(), StoreError> {
-        let statement = Statement::new("SELECT id, location, incarnation FROM origins");
-        let mut origins = Vec::new();
-        for row in self.readers.fetch(&statement).await? {
-            let id: i32 = row.try_get(0).map_err(store_error)?;
-            let location: &str = row.try_get(1).map_err(store_error)?;
-            let incarnation: i64 = row.try_get(2).map_err(store_error)?;
-            origins.push((id, origin(location, incarnation)?));
-        }
-        self.origins.replace(OriginTable::new(origins));
+        let rows = self.readers.fetch(&Statement::new(ORIGINS)).await?;
+        self.origins.replace(origins(&rows)?);
         Ok(())
     }
+}
+
+/// The answer to [`INSTANCE`].
+pub fn instance(row: &PgRow) -> Result<InstanceId, StoreError> {
+    Ok(InstanceId {
+        system: row.try_get(0).map_err(store_error)?,
+        timeline: row.try_get(1).map_err(store_error)?,
+        started: Some(row.try_get(2).map_err(store_error)?),
+    })
+}
+
+fn origins(rows: &[PgRow]) -> Result<OriginTable, StoreError> {
+    let mut origins = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id: i32 = row.try_get(0).map_err(store_error)?;
+        let location: &str = row.try_get(1).map_err(store_error)?;
+        let incarnation: i64 = row.try_get(2).map_err(store_error)?;
+        origins.push((id, origin(location, incarnation)?));
+    }
+    Ok(OriginTable::new(origins))
 }
 
 pub fn no_head() -> StoreError {

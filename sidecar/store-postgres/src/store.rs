@@ -15,6 +15,7 @@ use crate::options::PostgresOptions;
 use crate::origins::Origins;
 use crate::schema;
 use crate::session::{Channel, Connector, Doubts};
+use crate::state::LeasedIn;
 
 /// One local log in one PostgreSQL database.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct PostgresStore {
     /// Everything else.
     pub(crate) readers: Channel,
     pub(crate) origins: Origins,
+    pub(crate) leased_in: LeasedIn,
     doubts: Arc<Doubts>,
 }
 
@@ -51,6 +53,7 @@ impl PostgresStore {
             readers: channel(options.max_connections - 2, None),
             connector,
             origins: Origins::default(),
+            leased_in: LeasedIn::default(),
             doubts,
         };
         store.readers.put(session);

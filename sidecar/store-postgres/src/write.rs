@@ -22,6 +22,7 @@ use tidelog_store::{CommitError, Guard, Progress, Raise, Rewrite, StoreError, Wr
 use crate::codec;
 use crate::error::{breaks_connection, commit_error, is_stale_origin, store_error};
 use crate::origins::Interner;
+use crate::session::InUse;
 use crate::statement::Statement;
 use crate::store::PostgresStore;
 use events::insert_events;
@@ -46,19 +47,50 @@ impl PostgresStore {
     }
 
     async fn try_batch(&self, batch: &WriteBatch) -> Result<(), CommitError> {
-        let mut interner = Interner::new(self.origins.current());
-        let statement = batch_statement(batch, &mut interner);
-        self.run_guarded(statement).await?;
+        let build = || {
+            let mut interner = Interner::new(self.origins.current());
+            let statement = batch_statement(batch, &mut interner);
+            (statement, interner)
+        };
+        let interner = self.run_guarded(build).await?;
         self.origins.add(interner.into_fresh());
         Ok(())
     }
 
-    /// Runs one guarded statement on the writer's connection.
-    async fn run_guarded(&self, statement: Statement) -> Result<(), CommitError> {
-        let mut session = loop {
-            let mut session = self.writer.take().await?;
+    /// The writer's connection. A new one may lead to a server that took over from the one in which the lease was taken: then this writer's
+    /// memory proves nothing, and what was cached of the old one is not looked at any more.
+    async fn writer_session(&self) -> Result<InUse<'_>, CommitError> {
+        let mut session = self.writer.take().await?;
+        if session.is_reused() {
+            return Ok(session);
+        }
+        match self.recognise(session.connection()).await {
+            Ok(true) => Ok(session),
+            Ok(false) => {
+                // Closed: the next attempt has to look again.
+                session.discard();
+                Err(CommitError::Fenced)
+            }
+            Err(error) => {
+                session.discard();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Runs one guarded statement on the writer's connection. It is built when the connection is there, from what is known of its database.
+    async fn run_guarded<T>(
+        &self,
+        build: impl Fn() -> (Statement, T) + Send,
+    ) -> Result<T, CommitError>
+    where
+        T: Send,
+    {
+        let (mut session, statement, built) = loop {
+            let mut session = self.writer_session().await?;
+            let (statement, built) = build();
             match statement.prepare(session.connection()).await {
-                Ok(()) => break session,
+                Ok(()) => break (session, statement, built),
                 Err(error) if breaks_connection(&error) => {
                     let try_another = session.is_reused();
                     session.discard();
@@ -76,7 +108,7 @@ impl PostgresStore {
             Ok(held) => {
                 session.done();
                 if held {
-                    Ok(())
+                    Ok(built)
                 } else {
                     Err(CommitError::Fenced)
                 }
@@ -96,10 +128,10 @@ impl PostgresStore {
         raise.check_numbering()?;
         self.settle().await?;
         match &raise.rewrite {
-            None => {
-                let statement = raise_statement(raise)?;
-                self.run_guarded(statement).await
+            None if raise.entry.incarnation <= raise.guard.incarnation => {
+                Err(raise.does_not_rise(raise.guard.incarnation).into())
             }
+            None => self.run_guarded(|| (raise_statement(raise), ())).await,
             Some(rewrite) => match self.try_rewrite(raise, rewrite).await {
                 Err(error) if is_stale_origin(&error) => {
                     self.load_origins().await?;
@@ -111,8 +143,8 @@ impl PostgresStore {
     }
 
     async fn try_rewrite(&self, raise: &Raise, rewrite: &Rewrite) -> Result<(), CommitError> {
+        let mut session = self.writer_session().await?;
         let mut interner = Interner::new(self.origins.current());
-        let mut session = self.writer.take().await?;
         let mut transaction = session.connection().begin().await.map_err(before_commit)?;
         if let Err(refusal) = rewrite_all(&mut transaction, raise, rewrite, &mut interner).await {
             if transaction.rollback().await.is_ok() {
@@ -180,10 +212,7 @@ fn batch_statement(batch: &WriteBatch, interner: &mut Interner) -> Statement {
     statement
 }
 
-fn raise_statement(raise: &Raise) -> Result<Statement, CommitError> {
-    if raise.entry.incarnation <= raise.guard.incarnation {
-        return Err(raise.does_not_rise(raise.guard.incarnation).into());
-    }
+fn raise_statement(raise: &Raise) -> Statement {
     let mut statement = Statement::new("WITH h AS (UPDATE head SET incarnation = ");
     statement.bind(i64::from(raise.entry.incarnation.0), "int8");
     guard_clause(&mut statement, &raise.guard);
@@ -192,7 +221,7 @@ fn raise_statement(raise: &Raise) -> Result<Statement, CommitError> {
     );
     statement.bind(raise.entry.base as i64, "int8");
     statement.push(" FROM h) SELECT 1 FROM h");
-    Ok(statement)
+    statement
 }
 
 async fn rewrite_all(

@@ -66,9 +66,9 @@ impl StoreError {
 /// A failed commit. Every variant but one is definite: nothing of the batch is in the log and nothing of it will ever be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CommitError {
-    /// The guard did not hold: another writer, another incarnation or another head.
+    /// The guard did not hold: another writer, another incarnation or another head; or this is not the database in which the lease was taken.
     #[error(
-        "fenced: the database has another incarnation, writer or head than this writer's memory"
+        "fenced: the database has another incarnation, writer or head than this writer's memory, or is another one"
     )]
     Fenced,
     /// An event's `(origin, sequence)` is stored already.
