@@ -13,13 +13,17 @@ const FILES: [&str; 4] = [
     "tidelog/v1/admin.proto",
 ];
 
+/// What no file above imports although answers carry it, packed: reflection has to tell it all the same.
+const DETAILS: &str = "google/rpc/error_details.proto";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
     let descriptors = protox::compile(FILES, ["proto"])?;
     let encoded = descriptors.encode_to_vec();
     let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    std::fs::write(out_dir.join("tidelog_descriptor.bin"), &encoded)?;
+    let told = protox::compile(FILES.into_iter().chain([DETAILS]), ["proto"])?;
+    std::fs::write(out_dir.join("tidelog_descriptor.bin"), told.encode_to_vec())?;
 
     tonic_prost_build::configure()
         .bytes(".")

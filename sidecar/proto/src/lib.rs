@@ -18,6 +18,6 @@ pub mod v1;
 pub use convert::FieldError;
 pub use error::{ApiError, ErrorReason};
 
-/// The encoded `FileDescriptorSet` of everything in [`v1`] and what it imports, for server reflection.
+/// The encoded `FileDescriptorSet` of everything in [`v1`], what it imports, and the details of errors, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =
     include_bytes!(concat!(env!("OUT_DIR"), "/tidelog_descriptor.bin"));

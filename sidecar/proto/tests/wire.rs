@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::iter::once;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use expect_test::expect;
@@ -17,7 +19,8 @@ use tidelog_proto::convert::{
     FieldError, Selection, chain_hash_from_wire, digest_from_wire, field, lineage_from_wire,
     lineage_to_wire, micros_from_timestamp, timestamp_from_micros,
 };
-use tidelog_proto::{FILE_DESCRIPTOR_SET, json, v1};
+use tidelog_proto::error::{Precondition, key};
+use tidelog_proto::{ApiError, ErrorReason, FILE_DESCRIPTOR_SET, json, v1};
 
 /// Through the bytes of the wire, not only through the type.
 fn sent<M: Message + Default>(message: M) -> M {
@@ -487,9 +490,63 @@ fn the_descriptor_set_has_every_service_call_and_import() {
 }
 
 #[test]
+fn the_descriptor_set_has_every_detail_of_errors_as_google_rpc_numbers_it() {
+    let error = ApiError::field(ErrorReason::QueueFull, FieldError::new("a", "b"))
+        .with(key::LIMIT, 1)
+        .retry_after(Duration::from_secs(1))
+        .with_precondition(Precondition {
+            kind: String::new(),
+            subject: String::new(),
+            description: String::new(),
+        });
+    let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
+    let google = set.file.iter().filter(|f| f.package() == "google.rpc");
+    let messages: Vec<_> = google.flat_map(|f| &f.message_type).collect();
+    let details = tonic_types::Status::from(error).details;
+    assert_eq!(details.len(), 4);
+    for detail in &details {
+        let name = detail.type_url.rsplit('.').next().unwrap();
+        assert!(messages.iter().any(|m| m.name() == name), "{name}");
+    }
+    let mut told = Vec::new();
+    for message in messages.iter().flat_map(|m| once(*m).chain(&m.nested_type)) {
+        for field in &message.field {
+            told.push(format!(
+                "{}.{} {}",
+                message.name(),
+                field.name(),
+                field.number()
+            ));
+        }
+    }
+    expect![[r#"
+        Status.code 1
+        Status.message 2
+        Status.details 3
+        ErrorInfo.reason 1
+        ErrorInfo.domain 2
+        ErrorInfo.metadata 3
+        MetadataEntry.key 1
+        MetadataEntry.value 2
+        RetryInfo.retry_delay 1
+        PreconditionFailure.violations 1
+        Violation.type 1
+        Violation.subject 2
+        Violation.description 3
+        BadRequest.field_violations 1
+        FieldViolation.field 1
+        FieldViolation.description 2"#]]
+    .assert_eq(&told.join("\n"));
+}
+
+#[test]
 fn every_message_field_and_call_is_commented() {
     let set = prost_types::FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap();
-    for file in set.file.iter().filter(|f| f.package() == "tidelog.v1") {
+    for file in set
+        .file
+        .iter()
+        .filter(|f| ["tidelog.v1", "google.rpc"].contains(&f.package()))
+    {
         let info = file.source_code_info.as_ref().unwrap();
         for location in &info.location {
             // Paths of descriptor.proto: 4 message, 5 enum, 6 service at the top; 2 field, 3 nested message, 2 value, 2 call, 8 oneof below.
