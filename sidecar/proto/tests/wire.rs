@@ -519,7 +519,7 @@ fn the_descriptor_set_has_every_detail_of_errors_as_google_rpc_numbers_it() {
             ));
         }
     }
-    expect![[r#"
+    expect![[r"
         Status.code 1
         Status.message 2
         Status.details 3
@@ -535,7 +535,7 @@ fn the_descriptor_set_has_every_detail_of_errors_as_google_rpc_numbers_it() {
         Violation.description 3
         BadRequest.field_violations 1
         FieldViolation.field 1
-        FieldViolation.description 2"#]]
+        FieldViolation.description 2"]]
     .assert_eq(&told.join("\n"));
 }
 
