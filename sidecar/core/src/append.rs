@@ -122,7 +122,7 @@ pub struct Accepted {
     pub first_sequence: u64,
     /// Highest local sequence of the request's events.
     pub last_sequence: u64,
-    /// Vector time of the last event: what a read elsewhere can wait for.
+    /// Merge of the vector times of all events of the request, found ones included: what a read elsewhere can wait for.
     pub token: VectorTime,
     /// True when the events were in the log before.
     pub replayed: bool,
@@ -215,16 +215,18 @@ fn at_event(index: Option<usize>) -> String {
     index.map_or_else(String::new, |i| format!(" (events[{i}])"))
 }
 
-/// The answer for events that are in the log.
+/// The answer for events that are in the log. Those that were found need not be older than the others, nor have been seen by the last one.
 pub(crate) fn accepted(events: &[(u64, Arc<Event>)], replayed: bool) -> Accepted {
+    let mut token = VectorTime::new();
+    for (_, event) in events {
+        token.merge(&event.context);
+        token.raise(&event.id.origin, event.id.sequence);
+    }
     Accepted {
         ids: events.iter().map(|(_, e)| e.id.clone()).collect(),
         first_sequence: events.iter().map(|(s, _)| *s).min().unwrap_or(0),
         last_sequence: events.iter().map(|(s, _)| *s).max().unwrap_or(0),
-        token: events
-            .last()
-            .map(|(_, e)| e.vector_time())
-            .unwrap_or_default(),
+        token,
         replayed,
     }
 }

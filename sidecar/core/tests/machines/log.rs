@@ -156,6 +156,24 @@ fn an_event_for_a_cause_is_stored_once_whatever_its_request_id() {
 }
 
 #[test]
+fn the_token_covers_every_event_of_the_request_wherever_it_was_found() {
+    let mut log = Log::new();
+    let peer = Peer::new("b", vec![foreign("b#1/1", ""), foreign("b#1/2", "b#1:1")]);
+    log.apply(&peer.frame(0, 1));
+    log.append_one(caused("x", 0)).unwrap();
+    log.apply(&peer.frame(1, 2));
+    // The last event of the request is the oldest one: it was appended for its cause.
+    let mut mixed = keyed("r", &["new"]);
+    mixed.events.push(caused("x", 0).events.remove(0));
+    let first = log.append_one(mixed.clone()).unwrap();
+    assert_eq!(first.ids, [id("a#1/4"), id("a#1/2")]);
+    assert_eq!(first.token, vector("a#1:4,b#1:2"));
+    let again = log.append_one(mixed).unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.token, first.token);
+}
+
+#[test]
 fn one_cause_twice_in_a_batch_is_stored_once_and_twice_in_a_request_is_refused() {
     let mut log = Log::new();
     let outcomes = log.append(&[caused("x", 0), caused("x", 0)]);
