@@ -13,7 +13,7 @@ use tidelog_store::{InstanceId, LeaseOutcome, StoreError};
 use tokio::sync::oneshot;
 
 use crate::log::{AppendReply, Command};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Stopped, Supervisor, take_lease};
 
 /// How a writer's life ended, for the supervisor.
 pub(crate) enum Ended {
@@ -35,7 +35,8 @@ pub(crate) struct Driver<'a> {
     supervisor: &'a mut Supervisor,
     writer: Writer,
     instance: InstanceId,
-    nonce: u64,
+    /// Everything this writer has tried to hold the lease under, the last one at the end.
+    nonces: Vec<u64>,
     /// What belongs to streams of another one is refused.
     epoch: u64,
     replies: HashMap<Ticket, Reply>,
@@ -60,7 +61,7 @@ impl<'a> Driver<'a> {
             supervisor,
             writer,
             instance,
-            nonce,
+            nonces: vec![nonce],
             epoch,
             replies: HashMap::new(),
             next_ticket: 0,
@@ -72,8 +73,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Runs until the writer stops. Returns why, the head it last saw committed, and the nonce it wrote under.
-    pub(crate) async fn run(mut self) -> (StopReason, ProvenHead, u64) {
+    /// Runs until the writer stops.
+    pub(crate) async fn run(mut self) -> Stopped {
         let third = (self.supervisor.options.lease_ttl / 3).max(Duration::from_millis(100));
         let mut lease = tokio::time::interval_at(tokio::time::Instant::now() + third, third);
         lease.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -122,11 +123,11 @@ impl<'a> Driver<'a> {
             sequence: core.head,
             hash: core.hash,
         };
-        (
-            self.stopped.unwrap_or(StopReason::ShutDown),
+        Stopped {
+            reason: self.stopped.unwrap_or(StopReason::ShutDown),
             head,
-            self.nonce,
-        )
+            nonces: self.nonces,
+        }
     }
 
     fn drain(&mut self) {
@@ -166,6 +167,10 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn nonce(&self) -> u64 {
+        self.nonces.last().copied().unwrap_or_default()
+    }
+
     fn ticket(&mut self, reply: Reply) -> Ticket {
         self.next_ticket += 1;
         self.replies.insert(self.next_ticket, reply);
@@ -190,7 +195,10 @@ impl<'a> Driver<'a> {
     fn turn_away(&mut self, input: Input) {
         if let Input::Append(ticket, _) | Input::Work(ticket, _) = input {
             match self.replies.remove(&ticket) {
-                Some(Reply::Append(reply)) => reply.send(Err(tidelog_core::Refusal::NotWriter)),
+                Some(Reply::Append(reply)) => reply.send(Err(match self.stopped {
+                    Some(StopReason::ShutDown) => tidelog_core::Refusal::ShuttingDown,
+                    _ => tidelog_core::Refusal::NotWriter,
+                })),
                 Some(Reply::Work(reply)) => {
                     let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
                 }
@@ -276,6 +284,7 @@ impl<'a> Driver<'a> {
             counters.commit_micros.fetch_add(micros, Ordering::Relaxed);
         }
         self.resolve_pause = Duration::ZERO;
+        self.nonces.drain(..self.nonces.len().saturating_sub(1));
         self.supervisor.publisher.publish(events, view);
     }
 
@@ -294,15 +303,18 @@ impl<'a> Driver<'a> {
         let lease = self.supervisor.lease(nonce);
         let pause = self.resolve_pause;
         self.resolve_pause = (pause * 2).clamp(Duration::from_millis(20), Duration::from_secs(1));
-        self.nonce = nonce;
+        let mine = self.nonces.clone();
+        self.nonces.push(nonce);
+        let options = self.supervisor.options.clone();
         self.start(async move {
             tokio::time::sleep(pause).await;
             let look = async {
-                let outcome = store.acquire_lease(&lease).await?;
+                // Not mine in between: another writer may have written what a fail-over has lost since.
+                let (outcome, alone) = take_lease(&options, &mine, &lease).await?;
                 let hash_at_planned_head = store.hash_at(planned_head).await?;
                 Ok(match outcome {
                     LeaseOutcome::Acquired(state) => Resolution {
-                        nonce: Some(nonce),
+                        nonce: alone.then_some(nonce),
                         state: *state,
                         hash_at_planned_head,
                     },
@@ -324,7 +336,7 @@ impl<'a> Driver<'a> {
             return;
         }
         let store = self.supervisor.options.store.clone();
-        let lease = self.supervisor.lease(self.nonce);
+        let lease = self.supervisor.lease(self.nonce());
         self.looking = Some(Box::pin(async move {
             let look = async { Ok((store.renew_lease(&lease).await?, store.instance().await?)) };
             let found = tokio::time::timeout(lease.ttl, look)
@@ -337,7 +349,7 @@ impl<'a> Driver<'a> {
     }
 
     fn looked(&mut self, (nonce, found): Look) {
-        if nonce != self.nonce {
+        if nonce != self.nonce() {
             // The lease was taken anew meanwhile, by this very process.
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tidelog_core::{
@@ -36,11 +36,23 @@ enum StartError {
 }
 
 /// What an earlier writer of this process knew when it stopped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Memory {
-    head: ProvenHead,
+    /// The last thing it acknowledged. `None` once another writer may have acknowledged more: then it proves nothing.
+    head: Option<ProvenHead>,
     /// The event that proves a loss, if that is why it stopped.
     loss: Option<Box<FrameEvent>>,
+    /// The lease was taken, or may have been taken, under one of these since.
+    nonces: Vec<u64>,
+}
+
+/// How the life of a writer ended.
+pub(crate) struct Stopped {
+    pub(crate) reason: StopReason,
+    /// The head it last saw committed.
+    pub(crate) head: ProvenHead,
+    /// What it wrote under, the last one at the end.
+    pub(crate) nonces: Vec<u64>,
 }
 
 pub(crate) struct Supervisor {
@@ -50,7 +62,7 @@ pub(crate) struct Supervisor {
     pub(crate) status: watch::Sender<LogStatus>,
     pub(crate) epoch: watch::Sender<u64>,
     pub(crate) counters: Arc<LogCounters>,
-    memory: Option<Memory>,
+    memory: Memory,
     /// Head and version vector at which continuity was last proven.
     proven: Option<(ProvenHead, VectorTime)>,
     raises: u32,
@@ -72,7 +84,7 @@ impl Supervisor {
             status,
             epoch,
             counters,
-            memory: None,
+            memory: Memory::default(),
             proven: None,
             raises: 0,
         }
@@ -104,6 +116,11 @@ impl Supervisor {
         }
         self.publisher.close(Closed::ShuttingDown);
         self.set_phase(LogPhase::Stopped);
+        // What came in while the writer finished was never looked at: nothing about it is unknown.
+        self.inbox.close();
+        while let Some(command) = self.inbox.recv().await {
+            self.refuse(command);
+        }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -182,6 +199,7 @@ impl Supervisor {
                     LogPhase::Failing(reason) => {
                         Refusal::Store(StoreError::Unavailable(reason.clone()))
                     }
+                    LogPhase::Stopped => Refusal::ShuttingDown,
                     _ => Refusal::NotWriter,
                 };
                 reply.send(Err(refusal));
@@ -200,10 +218,7 @@ impl Supervisor {
     /// Takes the lease, proves continuity or raises, and prepares the writer. Nothing is served before it returns.
     async fn become_writer(&mut self, nonce: u64) -> Result<(Writer, InstanceId), StartError> {
         let store = self.options.store.clone();
-        let state = match store.acquire_lease(&self.lease(nonce)).await? {
-            LeaseOutcome::Acquired(state) => *state,
-            LeaseOutcome::Held(lease) => return Err(StartError::Held(lease)),
-        };
+        let state = self.take_lease(nonce).await?;
         let instance = store.instance().await?;
         let (state, raised) = self.prove_or_raise(nonce, state, &instance).await?;
         let head = ProvenHead {
@@ -213,7 +228,7 @@ impl Supervisor {
         self.options
             .witness
             .begin(state.incarnation(), &instance, head)?;
-        self.memory = None;
+        self.memory = Memory::default();
         if raised || self.proven.is_none() {
             self.proven = Some((head, state.version_vector.clone()));
         }
@@ -240,6 +255,39 @@ impl Supervisor {
         Ok((writer, instance))
     }
 
+    /// Takes the lease, and forgets what another writer has made worthless.
+    async fn take_lease(&mut self, nonce: u64) -> Result<LogState, StartError> {
+        // Also when it fails: it may have been taken all the same.
+        let mine = self.memory.nonces.clone();
+        self.memory.nonces.push(nonce);
+        let (outcome, alone) = take_lease(&self.options, &mine, &self.lease(nonce)).await?;
+        if !alone {
+            // Another writer may have acknowledged more, and a fail-over may have lost it since: an equal head proves nothing any more.
+            self.memory.head = None;
+        }
+        match outcome {
+            LeaseOutcome::Acquired(state) => {
+                self.memory.nonces = vec![nonce];
+                Ok(*state)
+            }
+            LeaseOutcome::Held(lease) => {
+                self.memory.nonces.clear();
+                Err(StartError::Held(lease))
+            }
+        }
+    }
+
+    /// Another writer may have raised late, and written anew what was proven here.
+    async fn check_proven(&mut self) -> Result<(), StoreError> {
+        if let Some((proven, _)) = &self.proven {
+            let found = self.options.store.hash_at(proven.sequence).await?;
+            if found.is_some_and(|hash| hash != proven.hash) {
+                self.proven = None;
+            }
+        }
+        Ok(())
+    }
+
     async fn prove_or_raise(
         &mut self,
         nonce: u64,
@@ -249,19 +297,23 @@ impl Supervisor {
         let store = self.options.store.clone();
         let witness = self.options.witness.load()?;
         let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
-        let memory = self.memory.clone();
-        if let Some(memory) = &memory {
-            if let Some(loss) = &memory.loss {
+        self.check_proven().await?;
+        let Memory { head, loss, .. } = self.memory.clone();
+        if let Some(loss) = &loss {
+            if self.lacks(&state, loss).await? {
                 return Ok((self.raise_late(nonce, state, known, loss).await?, true));
             }
+            tracing::info!(log = %self.options.log, location = %self.options.location, event = %loss.event.id, "what seemed lost is here: another writer had written it");
+        }
+        if let Some(left) = head {
             // The running writer's memory: what it last saw committed is still the head.
-            if (state.head, state.hash) == (memory.head.sequence, memory.head.hash) {
+            if (state.head, state.hash) == (left.sequence, left.hash) {
                 return Ok((state, false));
             }
-            if store.hash_at(memory.head.sequence).await? != Some(memory.head.hash) {
+            if store.hash_at(left.sequence).await? != Some(left.hash) {
                 let reason = format!(
                     "the database no longer holds position {} as this process left it",
-                    memory.head.sequence
+                    left.sequence
                 );
                 let incarnation = next_incarnation(known.max(state.incarnation()), self.now());
                 let entry = LineageEntry {
@@ -306,6 +358,18 @@ impl Supervisor {
                 true,
             )),
         }
+    }
+
+    /// Whether an event that was taken for the proof of a loss proves it still: another writer may have been the one who wrote it, or may have
+    /// raised meanwhile.
+    async fn lacks(&self, state: &LogState, event: &FrameEvent) -> Result<bool, StoreError> {
+        let id = &event.event.id;
+        if id.origin.incarnation < state.incarnation() {
+            return Ok(false);
+        }
+        let rows = self.options.store.find(std::slice::from_ref(id)).await?;
+        let held = rows.into_iter().flatten().next();
+        Ok(held.is_none_or(|row| row.digest != event.digest))
     }
 
     /// Fixes a new incarnation at the witness, then in the database.
@@ -365,7 +429,8 @@ impl Supervisor {
             known.max(state.incarnation()).max(id.origin.incarnation),
             self.now(),
         );
-        let started = self.proven.as_ref().map_or(0, |(head, _)| head.sequence);
+        let base = state.lineage.current().map_or(0, |entry| entry.base);
+        let started = self.proven.as_ref().map_or(base, |(h, _)| h.sequence);
         let proven = if id.origin.incarnation == state.incarnation() {
             started.min(id.sequence.saturating_sub(1)).min(state.head)
         } else {
@@ -456,7 +521,11 @@ impl Supervisor {
 
     /// Runs the writer until it stops.
     async fn serve(&mut self, writer: Writer, instance: InstanceId, nonce: u64) -> Ended {
-        let (reason, head, nonce) = Driver::new(self, writer, instance, nonce).run().await;
+        let Stopped {
+            reason,
+            head,
+            nonces,
+        } = Driver::new(self, writer, instance, nonce).run().await;
         if reason != StopReason::ShutDown {
             // Now and not when the next writer is ready: until then nothing may be said in the name of a log that is perhaps no more. Not
             // serving comes first, so that edges wait.
@@ -465,26 +534,39 @@ impl Supervisor {
         }
         self.publisher.suspend();
         self.status.send_modify(|s| s.writer_since_micros = None);
-        let loss = match reason {
+        self.memory = match reason {
             StopReason::ShutDown => {
-                self.finish(head, nonce).await;
+                self.finish(head, &nonces).await;
                 return Ended::ShutDown;
             }
-            StopReason::LossProven(event) => Some(event),
+            StopReason::LossProven(event) => Memory {
+                head: Some(head),
+                loss: Some(event),
+                nonces,
+            },
             StopReason::Fenced => {
                 tracing::warn!(log = %self.options.log, location = %self.options.location, "fenced: another writer took over");
-                None
+                Memory::default()
             }
             StopReason::StateChanged(detail) => {
                 tracing::error!(log = %self.options.log, location = %self.options.location, detail, "the database changed under the writer");
-                None
+                Memory {
+                    head: Some(head),
+                    loss: None,
+                    nonces,
+                }
             }
         };
-        self.memory = Some(Memory { head, loss });
         Ended::Again
     }
 
-    async fn finish(&mut self, head: ProvenHead, nonce: u64) {
+    async fn finish(&mut self, head: ProvenHead, nonces: &[u64]) {
+        // Only the writer knows the final head: one that was frozen over a take-over knows an old one, which would prove too much.
+        let mine = tokio::time::timeout(self.options.lease_ttl, held_under(&self.options, nonces));
+        let Ok(Ok(Some(nonce))) = mine.await else {
+            tracing::warn!(log = %self.options.log, location = %self.options.location, "clean stop not recorded: it is not certain that the lease is held here; the next start has to prove continuity otherwise");
+            return;
+        };
         if let Err(error) = self.options.witness.clean_stop(head) {
             tracing::warn!(%error, "clean stop not recorded; the next start has to prove continuity otherwise");
         }
@@ -492,4 +574,38 @@ impl Supervisor {
             tracing::warn!(%error, "lease not given back; a successor waits until it runs out");
         }
     }
+}
+
+/// Takes the lease. True beside the outcome: nobody else has held it since it was taken under one of `mine`.
+pub(crate) async fn take_lease(
+    options: &LogOptions,
+    mine: &[u64],
+    lease: &Lease,
+) -> Result<(LeaseOutcome, bool), StoreError> {
+    let since = Instant::now();
+    let alone = held_under(options, mine).await?.is_some();
+    let outcome = options.store.acquire_lease(lease).await?;
+    // What was renewed has not run out before it was taken anew.
+    let alone =
+        alone && since.elapsed() < lease.ttl && matches!(outcome, LeaseOutcome::Acquired(_));
+    Ok((outcome, alone))
+}
+
+/// The nonce of this process under which the lease is held, if nobody else has held it since. Then it holds on for its full time.
+async fn held_under(options: &LogOptions, nonces: &[u64]) -> Result<Option<u64>, StoreError> {
+    if nonces.is_empty() {
+        return Ok(None);
+    }
+    let held = options.store.state().await?.lease;
+    let Some(nonce) = held.map(|l| l.nonce).filter(|n| nonces.contains(n)) else {
+        return Ok(None);
+    };
+    let lease = Lease {
+        owner: options.owner.clone(),
+        address: options.address.clone(),
+        nonce,
+        ttl: options.lease_ttl,
+    };
+    let renewed = options.store.renew_lease(&lease).await?;
+    Ok(renewed.then_some(nonce))
 }

@@ -61,6 +61,12 @@ impl FileWitness {
         &self.path
     }
 
+    /// A change at the beginning of a writer: another process may have written since this one did, so the file is read anew.
+    fn begin_change(&self, change: impl FnOnce(&mut Witness)) -> io::Result<()> {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.change(true, change)
+    }
+
     fn change(&self, durable: bool, change: impl FnOnce(&mut Witness)) -> io::Result<()> {
         let mut guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
@@ -121,7 +127,7 @@ impl WitnessKeeper for FileWitness {
     }
 
     fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
-        self.change(true, |w| w.incarnation = w.incarnation.max(incarnation))
+        self.begin_change(|w| w.incarnation = w.incarnation.max(incarnation))
     }
 
     fn begin(
@@ -130,7 +136,7 @@ impl WitnessKeeper for FileWitness {
         instance: &InstanceId,
         head: ProvenHead,
     ) -> io::Result<()> {
-        self.change(true, |w| {
+        self.begin_change(|w| {
             w.incarnation = w.incarnation.max(incarnation);
             w.instance = Some(instance.clone());
             w.clean_stop = None;
@@ -302,6 +308,24 @@ mod tests {
         assert_eq!(again.load().unwrap().unwrap().clean_stop, Some(head(9)));
         again.begin(Incarnation(1), &instance(), head(9)).unwrap();
         assert_eq!(again.load().unwrap().unwrap().clean_stop, None);
+    }
+
+    #[test]
+    fn a_process_that_takes_over_again_writes_on_where_the_other_one_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w");
+        let (first, second) = (FileWitness::new(&path), FileWitness::new(&path));
+        first.begin(Incarnation(1), &instance(), head(1)).unwrap();
+        second.begin(Incarnation(1), &instance(), head(1)).unwrap();
+        for n in 2..9 {
+            second.committed(head(n)).unwrap();
+        }
+        second.raise(Incarnation(5)).unwrap();
+        first.begin(Incarnation(1), &instance(), head(8)).unwrap();
+        first.committed(head(9)).unwrap();
+        let found = FileWitness::new(&path).load().unwrap().unwrap();
+        assert_eq!(found.committed, Some(head(9)));
+        assert_eq!(found.incarnation, Incarnation(5));
     }
 
     #[test]

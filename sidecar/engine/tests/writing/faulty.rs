@@ -33,6 +33,7 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
     Lease,
+    Renew,
     Check,
     Commit,
 }
@@ -41,6 +42,7 @@ pub struct Faulty {
     inner: Mutex<Arc<MemoryStore>>,
     next: Mutex<Option<Fault>>,
     gone: Mutex<bool>,
+    restarts: Mutex<u32>,
     /// What is held up, and how many calls wait.
     closed: watch::Sender<Vec<Gate>>,
     waiting: watch::Sender<usize>,
@@ -52,6 +54,7 @@ impl Faulty {
             inner: Mutex::new(inner),
             next: Mutex::new(None),
             gone: Mutex::new(false),
+            restarts: Mutex::new(0),
             closed: watch::channel(Vec::new()).0,
             waiting: watch::channel(0).0,
         })
@@ -64,6 +67,11 @@ impl Faulty {
     /// Another server takes over, with what had reached it when the snapshot was taken.
     pub fn fail_over(&self, snapshot: MemorySnapshot) {
         *self.inner.lock().unwrap() = Arc::new(MemoryStore::restore(snapshot, Arc::new(wall)));
+    }
+
+    /// The database is another instance from now on, with the same contents.
+    pub fn restart(&self) {
+        *self.restarts.lock().unwrap() += 1;
     }
 
     pub fn hold(&self, gate: Gate) {
@@ -108,7 +116,9 @@ impl Faulty {
 impl LogStore for Faulty {
     async fn instance(&self) -> Result<InstanceId, StoreError> {
         self.check()?;
-        self.inner().instance().await
+        let mut instance = self.inner().instance().await?;
+        instance.timeline = self.restarts.lock().unwrap().to_string();
+        Ok(instance)
     }
     async fn state(&self) -> Result<LogState, StoreError> {
         self.check()?;
@@ -120,6 +130,7 @@ impl LogStore for Faulty {
         self.inner().acquire_lease(lease).await
     }
     async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
+        self.pass(Gate::Renew).await;
         self.check()?;
         self.inner().renew_lease(lease).await
     }

@@ -7,3 +7,4 @@ mod late;
 mod life;
 mod rig;
 mod streams;
+mod takeover;

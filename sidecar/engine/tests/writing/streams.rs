@@ -41,7 +41,7 @@ fn foreign(id: &str, context: &str) -> FrameEvent {
 }
 
 /// A frame of a source that covers `(from, to]` with these events.
-fn frame(source: &str, from: u64, to: u64, events: Vec<FrameEvent>, covered: &str) -> Work {
+pub fn frame(source: &str, from: u64, to: u64, events: Vec<FrameEvent>, covered: &str) -> Work {
     let hash = |n: u64| match n {
         0 => ChainHash::ZERO,
         n => ChainHash([n as u8; 32]),
@@ -124,7 +124,7 @@ async fn recovery_that_an_earlier_writer_has_finished_says_nothing_about_the_nex
     let rig = Rig::new();
     let store = Faulty::new(Rig::store());
     let mut options = rig.options(store.clone(), "one");
-    options.recovering_max = Duration::from_secs(60);
+    options.recovering_max = Duration::from_mins(1);
     let log = tidelog_engine::LogHandle::start(options);
     assert!(log.wait_until_serving().await);
     let before = *log.epoch().borrow();

@@ -1,0 +1,155 @@
+//! Two processes and one log: what the one has done while the other looked away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidelog_core::{FrameEvent, FrameOutcome, Refusal};
+use tidelog_engine::{LogHandle, LogPhase};
+use tidelog_model::{EventId, canonical};
+use tidelog_store::{LogStore, MemoryStore};
+
+use crate::faulty::{Fault, Faulty, Gate};
+use crate::rig::{Rig, keyed, request, wall};
+use crate::streams::frame;
+
+/// A writer whose process is frozen until another one has taken over.
+async fn frozen_over_a_take_over(rig: &Rig) -> (Arc<Faulty>, LogHandle, LogHandle) {
+    let store = Faulty::new(Rig::store());
+    let first = rig.start(store.clone()).await;
+    first.append(request("t")).await.unwrap();
+    store.hold(Gate::Renew);
+    let second = LogHandle::start(rig.options(store.inner(), "two"));
+    assert!(second.wait_until_serving().await);
+    (store, first, second)
+}
+
+async fn stands_by(log: &LogHandle) {
+    let mut status = log.status();
+    let standby = status.wait_for(|s| matches!(s.phase, LogPhase::Standby { .. }));
+    standby.await.unwrap();
+}
+
+/// What was acknowledged under the id is there, or the id is never used again.
+fn not_used_again(acknowledged: &EventId, next: &EventId) {
+    assert_ne!(acknowledged, next, "one id, two contents");
+}
+
+#[tokio::test]
+async fn a_fenced_writer_does_not_go_on_by_what_it_remembers() {
+    let rig = Rig::new();
+    let (store, first, second) = frozen_over_a_take_over(&rig).await;
+    store.let_go();
+    stands_by(&first).await;
+    let reached_the_standby = store.inner().snapshot();
+    let acknowledged = second.append(request("lost")).await.unwrap().ids.remove(0);
+    drop(second);
+    // The fail-over brings the log back to where the first writer left it.
+    store.fail_over(reached_the_standby);
+    assert!(first.wait_until_serving().await);
+    let next = first.append(request("t")).await.unwrap().ids.remove(0);
+    not_used_again(&acknowledged, &next);
+}
+
+#[tokio::test]
+async fn a_commit_that_was_lost_while_another_writer_held_the_lease_ends_the_writer() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let first = rig.start(store.clone()).await;
+    first.append(request("t")).await.unwrap();
+    store.fail_next_commit(Fault::Gone);
+    let waiting = first.submit(keyed("t", "r")).await;
+    let second = LogHandle::start(rig.options(store.inner(), "two"));
+    assert!(second.wait_until_serving().await);
+    let reached_the_standby = store.inner().snapshot();
+    let acknowledged = second.append(request("lost")).await.unwrap().ids.remove(0);
+    drop(second);
+    store.fail_over(reached_the_standby);
+    // Until the lease of the second one has run out: the first one gets it, and finds head and hash as it left them.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    store.come_back();
+    assert!(waiting.answer().await.is_err());
+    let mut next = None;
+    for _ in 0..100 {
+        if let Ok(accepted) = first.append(request("t")).await {
+            next = Some(accepted.ids[0].clone());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    not_used_again(&acknowledged, &next.unwrap());
+}
+
+#[tokio::test]
+async fn a_take_over_while_the_writer_starts_anew_is_noticed_though_it_is_over() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let first = rig.start(store.clone()).await;
+    first.append(request("t")).await.unwrap();
+    store.hold(Gate::Lease);
+    store.restart();
+    store.held_up().await;
+    let second = LogHandle::start(rig.options(store.inner(), "two"));
+    assert!(second.wait_until_serving().await);
+    let reached_the_standby = store.inner().snapshot();
+    let acknowledged = second.append(request("lost")).await.unwrap().ids.remove(0);
+    drop(second);
+    store.fail_over(reached_the_standby);
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    store.let_go();
+    assert!(first.wait_until_serving().await);
+    let next = first.append(request("t")).await.unwrap().ids.remove(0);
+    not_used_again(&acknowledged, &next);
+}
+
+/// What a peer sends back of what this location has written.
+async fn echo(store: &MemoryStore, sequence: u64) -> FrameEvent {
+    let event = store.event(sequence).await.unwrap().unwrap().event;
+    FrameEvent::decode(&canonical::encode(&event).into()).unwrap()
+}
+
+#[tokio::test]
+async fn what_another_writer_of_this_location_has_written_is_not_a_loss() {
+    for successor_stays in [true, false] {
+        let rig = Rig::new();
+        let (store, first, second) = frozen_over_a_take_over(&rig).await;
+        let epoch = *first.epoch().borrow();
+        second.append(request("t")).await.unwrap();
+        let written = echo(&store.inner(), 2).await;
+        if !successor_stays {
+            second.shut_down().await;
+        }
+        let back = frame("us", 0, 2, vec![written], "eu#1:2");
+        let outcome = first.work(epoch, back).await;
+        assert!(matches!(outcome, FrameOutcome::Failed(_)), "{outcome:?}");
+        store.let_go();
+        if successor_stays {
+            stands_by(&first).await;
+            second.shut_down().await;
+        }
+        assert!(first.wait_until_serving().await);
+        let view = first.reader().view();
+        assert_eq!((view.lineage.entries().len(), view.head), (1, 2));
+        assert!(view.voided.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_was_frozen_over_a_take_over_records_no_clean_stop() {
+    let rig = Rig::new();
+    let (store, first, second) = frozen_over_a_take_over(&rig).await;
+    let reached_the_standby = store.inner().snapshot();
+    second.append(request("lost")).await.unwrap();
+    let before = std::fs::read(rig.witness()).unwrap();
+    let stopping = tokio::spawn(async move { first.shut_down().await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    store.let_go();
+    stopping.await.unwrap();
+    assert_eq!(std::fs::read(rig.witness()).unwrap(), before);
+    drop(second);
+
+    let copy = MemoryStore::restore(reached_the_standby, Arc::new(wall));
+    let log = rig.start(Arc::new(copy)).await;
+    let next = log.append(request("t")).await;
+    assert!(!matches!(next, Err(Refusal::NotWriter)));
+    not_used_again(&"eu#1/2".parse().unwrap(), &next.unwrap().ids[0]);
+}
