@@ -17,9 +17,9 @@ enum Fate {
     Loss,
 }
 
-impl Draft<'_> {
+impl Draft {
     /// Applies a frame, all of it or nothing.
-    pub(crate) fn apply(&mut self, work: &FrameWork) -> FrameOutcome {
+    pub(crate) fn apply(&mut self, work: &FrameWork, published: &LogCore) -> FrameOutcome {
         let frame = &work.frame;
         if let Some(outcome) = self.continuity(work) {
             return outcome;
@@ -29,7 +29,7 @@ impl Draft<'_> {
         }
         let before = self.core.clone();
         let kept = self.events.len();
-        match self.store_events(frame, &before.version_vector) {
+        match self.store_events(frame, &before.version_vector, published) {
             Ok((stored, redundant)) => {
                 self.core.covered_vector.merge(
                     &frame
@@ -76,11 +76,12 @@ impl Draft<'_> {
         &mut self,
         frame: &Frame,
         held: &VectorTime,
+        published: &LogCore,
     ) -> Result<(usize, usize), FrameOutcome> {
         let mut stored = 0;
         let mut redundant = 0;
         for received in &frame.events {
-            match self.judge(frame, received, held)? {
+            match self.judge(frame, received, held, published)? {
                 Fate::Redundant => redundant += 1,
                 Fate::Loss => return Err(FrameOutcome::LossProven(Box::new(received.clone()))),
                 Fate::Store => {
@@ -98,6 +99,7 @@ impl Draft<'_> {
         frame: &Frame,
         received: &FrameEvent,
         held: &VectorTime,
+        published: &LogCore,
     ) -> Result<Fate, FrameOutcome> {
         let event = &received.event;
         let id = &event.id;
@@ -115,11 +117,11 @@ impl Draft<'_> {
             return Err(stall(FrameFault::NotCovered { id: id.clone() }));
         }
         // Judged by what was published: local requests of this batch are about to take the very ids that a lost event proves to be used.
-        if is_beyond_history(self.published, &id.origin, id.sequence) {
+        if is_beyond_history(published, &id.origin, id.sequence) {
             return Ok(Fate::Loss);
         }
         let claims =
-            |origin: &Origin| is_beyond_history(self.published, origin, event.context.get(origin));
+            |origin: &Origin| is_beyond_history(published, origin, event.context.get(origin));
         let seen = event.context.filtered(claims);
         if !seen.is_empty() {
             return Err(stall(FrameFault::NeverWritten {

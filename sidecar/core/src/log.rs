@@ -163,6 +163,13 @@ impl LogCore {
         query
     }
 
+    /// Whether the store has to be asked before this request can be decided.
+    pub(crate) fn asks(request: &AppendRequest) -> bool {
+        !request.request_id.is_empty()
+            || request.condition.is_some()
+            || request.events.iter().any(|e| e.caused_by.is_some())
+    }
+
     /// Decides requests in order, then at most one frame. `answers` are those to [`Self::questions`] of the same requests.
     pub fn plan(
         &self,
@@ -173,36 +180,12 @@ impl LogCore {
         now_micros: i64,
     ) -> Plan {
         let mut draft = Draft::new(self, stamp, now_micros);
-        let mut answers = AnswerCursor {
-            answers,
-            request: 0,
-            cause: 0,
-            condition: 0,
-        };
+        let mut answers = AnswerCursor::new(answers);
         let outcomes = requests
             .iter()
             .map(|r| draft.decide(r, &mut answers))
             .collect();
-        let frame = frame.map(|work| draft.apply(work));
-        let changed =
-            !draft.events.is_empty() || matches!(frame, Some(FrameOutcome::Applied { .. }));
-        let progress = draft.moved.take();
-        let batch = changed.then(|| WriteBatch {
-            guard: self.guard(),
-            events: draft.events,
-            hash: draft.core.hash,
-            version_vector: draft.core.version_vector.clone(),
-            covered_vector: draft.core.covered_vector.clone(),
-            clock: draft.core.clock.last(),
-            stored_at_micros: draft.core.stored_at_micros,
-            progress,
-        });
-        Plan {
-            batch,
-            next: draft.core,
-            outcomes,
-            frame,
-        }
+        draft.finish(outcomes, frame, self)
     }
 }
 
@@ -223,6 +206,15 @@ struct AnswerCursor<'a> {
 }
 
 impl<'a> AnswerCursor<'a> {
+    fn new(answers: &'a CheckAnswers) -> Self {
+        Self {
+            answers,
+            request: 0,
+            cause: 0,
+            condition: 0,
+        }
+    }
+
     fn next_request(&mut self) -> &'a [StoredEvent] {
         self.request += 1;
         self.answers
@@ -248,11 +240,10 @@ impl<'a> AnswerCursor<'a> {
 }
 
 /// A batch in the making, on a copy of the core.
-pub(crate) struct Draft<'a> {
+pub(crate) struct Draft {
     pub(crate) core: LogCore,
-    /// The log before the batch: all that anybody else can have seen of it.
-    pub(crate) published: &'a LogCore,
-    stamp: &'a Stamp,
+    guard: Guard,
+    stamp: Stamp,
     pub(crate) now_micros: i64,
     pub(crate) events: Vec<StoredEvent>,
     pub(crate) moved: Option<(LocationName, Progress)>,
@@ -261,20 +252,63 @@ pub(crate) struct Draft<'a> {
     causes: HashMap<CauseKey, Held>,
 }
 
-impl<'a> Draft<'a> {
-    fn new(published: &'a LogCore, stamp: &'a Stamp, now_micros: i64) -> Self {
-        let mut core = published.clone();
+impl Draft {
+    pub(crate) fn new(core: &LogCore, stamp: &Stamp, now_micros: i64) -> Self {
+        let mut core = core.clone();
+        let guard = core.guard();
         // `stored_at` is a local monotone time: a clock that steps back stands still here.
         core.stored_at_micros = core.stored_at_micros.max(now_micros);
         Self {
             core,
-            published,
-            stamp,
+            guard,
+            stamp: stamp.clone(),
             now_micros,
             events: Vec::new(),
             moved: None,
             requests: HashMap::new(),
             causes: HashMap::new(),
+        }
+    }
+
+    /// Decides a request of which the store need not be asked, at a time that may be later than that of the draft.
+    pub(crate) fn decide_plain(
+        &mut self,
+        request: &AppendRequest,
+        now_micros: i64,
+    ) -> Result<Accepted, Refusal> {
+        self.now_micros = now_micros;
+        self.core.stored_at_micros = self.core.stored_at_micros.max(now_micros);
+        let none = CheckAnswers::default();
+        self.decide(request, &mut AnswerCursor::new(&none))
+    }
+
+    /// Applies at most one frame, after all requests, and closes the draft. `published` is the log before the batch: all that anybody else
+    /// can have seen of it.
+    pub(crate) fn finish(
+        mut self,
+        outcomes: Vec<Result<Accepted, Refusal>>,
+        frame: Option<&FrameWork>,
+        published: &LogCore,
+    ) -> Plan {
+        let frame = frame.map(|work| self.apply(work, published));
+        let changed =
+            !self.events.is_empty() || matches!(frame, Some(FrameOutcome::Applied { .. }));
+        let progress = self.moved.take();
+        let batch = changed.then(|| WriteBatch {
+            guard: self.guard,
+            events: self.events,
+            hash: self.core.hash,
+            version_vector: self.core.version_vector.clone(),
+            covered_vector: self.core.covered_vector.clone(),
+            clock: self.core.clock.last(),
+            stored_at_micros: self.core.stored_at_micros,
+            progress,
+        });
+        Plan {
+            batch,
+            next: self.core,
+            outcomes,
+            frame,
         }
     }
 

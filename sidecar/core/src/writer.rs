@@ -6,10 +6,11 @@
 //!                                      │    └─ guard hit ─▶ Finding ─▶ Idle (planned again)
 //!                                      └─ unknown ─▶ Resolving ─▶ Idle | Stopped
 //! ```
-//! One batch is in flight at a time; what arrives meanwhile forms the next one. Local requests go first, then at most one piece of
+//! One batch is in flight at a time; what arrives meanwhile forms the next one, which is planned as far as possible while it waits. Local requests go first, then at most one piece of
 //! replication work per batch, so that neither starves. The driver carries out effects in order: the witness is told before an answer
 //! or an event leaves.
 
+mod ahead;
 mod message;
 mod outcome;
 
@@ -20,13 +21,23 @@ use tidelog_store::{CheckAnswers, Progress, StoreError, WriteBatch};
 
 pub use message::{Effect, Input, Resolution, StopReason, Ticket, Work, WriterLimits};
 
+use self::ahead::{Ahead, Planned};
 use crate::append::{AppendRequest, Refusal};
 use crate::frame::FrameOutcome;
-use crate::log::{LogCore, Plan, Stamp};
+use crate::log::{FrameWork, LogCore, Plan, Stamp};
 
 struct Batch {
     requests: Vec<(Ticket, AppendRequest)>,
     work: Option<(Ticket, Work)>,
+}
+
+impl Batch {
+    fn frame(&self) -> Option<&FrameWork> {
+        match &self.work {
+            Some((_, Work::Frame(work))) => Some(work),
+            _ => None,
+        }
+    }
 }
 
 enum Phase {
@@ -52,6 +63,7 @@ pub struct Writer {
     queue_bytes: usize,
     work: VecDeque<(Ticket, Work)>,
     phase: Phase,
+    ahead: Option<Ahead>,
     stopping: Option<Stopping>,
     guard_hits: u64,
 }
@@ -74,6 +86,7 @@ impl Writer {
             queue_bytes: 0,
             work: VecDeque::new(),
             phase: Phase::Idle,
+            ahead: None,
             stopping: None,
             guard_hits: 0,
         }
@@ -96,7 +109,7 @@ impl Writer {
 
     /// Requests and bytes that wait.
     pub fn queued(&self) -> (usize, usize) {
-        (self.queue.len(), self.queue_bytes)
+        (self.waiting(), self.queue_bytes)
     }
 
     /// Takes an input and says what to do.
@@ -119,9 +132,12 @@ impl Writer {
             Input::Committed(outcome) => self.committed(outcome, now_micros, &mut effects),
             Input::Found(found) => self.found(found, &mut effects),
             Input::Resolved(resolution) => self.resolved(resolution, now_micros, &mut effects),
-            Input::Go => {}
+            Input::Go => self.plan_ahead(now_micros),
             Input::Tick => self.tick(now_micros, &mut effects),
-            Input::Stamp(stamp) => self.stamp = stamp,
+            Input::Stamp(stamp) => {
+                self.forget_ahead();
+                self.stamp = stamp;
+            }
             Input::ShutDown => {
                 self.finish_for(StopReason::ShutDown, Refusal::ShuttingDown, &mut effects);
             }
@@ -131,6 +147,7 @@ impl Writer {
             return effects;
         }
         self.start_batches(now_micros, &mut effects);
+        start_early(&mut effects);
         // A batch that was answered as unknown owes nobody an answer: its look-up need not hold up the end.
         let done = matches!(
             self.phase,
@@ -182,11 +199,11 @@ impl Writer {
             Some(stopping.refusal.clone())
         } else if let Err(refusal) = request.check() {
             Some(refusal)
-        } else if self.queue.len() >= self.limits.queue_requests_max
-            || (self.queue_bytes + bytes > self.limits.queue_bytes_max && !self.queue.is_empty())
+        } else if self.waiting() >= self.limits.queue_requests_max
+            || (self.queue_bytes + bytes > self.limits.queue_bytes_max && self.waiting() > 0)
         {
             Some(Refusal::QueueFull {
-                requests: self.queue.len(),
+                requests: self.waiting(),
                 bytes: self.queue_bytes,
             })
         } else {
@@ -203,6 +220,16 @@ impl Writer {
 
     /// Forms batches until one is in flight or nothing is left.
     fn start_batches(&mut self, now_micros: i64, effects: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Idle)
+            && let Some(Planned {
+                batch,
+                draft,
+                outcomes,
+            }) = self.take_ahead()
+        {
+            let plan = draft.finish(outcomes, batch.frame(), &self.core);
+            self.commit(batch, plan, effects);
+        }
         while matches!(self.phase, Phase::Idle) {
             let Some(batch) = self.take_batch() else {
                 return;
@@ -263,26 +290,19 @@ impl Writer {
         effects: &mut Vec<Effect>,
     ) {
         let requests: Vec<&AppendRequest> = batch.requests.iter().map(|(_, r)| r).collect();
+        let frame = batch.frame();
+        let plan = self
+            .core
+            .plan(&self.stamp, &requests, answers, frame, now_micros);
+        self.commit(batch, plan, effects);
+    }
+
+    /// Commits a plan of which the replication work other than a frame is still to be added.
+    fn commit(&mut self, batch: Batch, plan: Plan, effects: &mut Vec<Effect>) {
         let plan = match &batch.work {
-            Some((_, Work::Frame(work))) => {
-                self.core
-                    .plan(&self.stamp, &requests, answers, Some(work), now_micros)
-            }
-            Some((_, Work::GoBack(source, progress))) => {
-                let plan = self
-                    .core
-                    .plan(&self.stamp, &requests, answers, None, now_micros);
-                self.with_go_back(plan, source, progress)
-            }
-            Some((_, Work::TakeOver(vector))) => {
-                let plan = self
-                    .core
-                    .plan(&self.stamp, &requests, answers, None, now_micros);
-                self.with_take_over(plan, vector)
-            }
-            None => self
-                .core
-                .plan(&self.stamp, &requests, answers, None, now_micros),
+            Some((_, Work::GoBack(source, progress))) => self.with_go_back(plan, source, progress),
+            Some((_, Work::TakeOver(vector))) => self.with_take_over(plan, vector),
+            Some((_, Work::Frame(_))) | None => plan,
         };
         if let Some(FrameOutcome::LossProven(proof)) = &plan.frame {
             let reason = StopReason::LossProven(proof.clone());
@@ -334,6 +354,21 @@ impl Writer {
             redundant: 0,
         });
         plan
+    }
+}
+
+/// Moves the start of the next batch to right after the witness of the last one: the database works while answers go out.
+fn start_early(effects: &mut [Effect]) {
+    let witness = effects
+        .iter()
+        .rposition(|e| matches!(e, Effect::Witness { .. }));
+    let start = effects
+        .iter()
+        .rposition(|e| matches!(e, Effect::Commit(_) | Effect::Check(_)));
+    if let (Some(witness), Some(start)) = (witness, start)
+        && witness + 1 < start
+    {
+        effects[witness + 1..=start].rotate_right(1);
     }
 }
 

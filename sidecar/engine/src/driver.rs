@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tidelog_core::{
     Effect, FrameOutcome, Input, ProvenHead, Resolution, StopReason, Ticket, Writer,
 };
@@ -288,8 +289,13 @@ impl<'a> Driver<'a> {
         self.supervisor.publisher.publish(events, view);
     }
 
+    /// Starts an operation at once: its statement is on its way to the database before this task does anything else.
     fn start(&mut self, operation: impl Future<Output = Input> + Send + 'static) {
-        self.in_flight = Some(Box::pin(operation));
+        let mut operation: InFlight<Input> = Box::pin(operation);
+        self.in_flight = Some(match operation.as_mut().now_or_never() {
+            Some(input) => Box::pin(std::future::ready(input)),
+            None => operation,
+        });
     }
 
     /// Looks up what became of a commit. The lease is taken under a new nonce first, so the statement in doubt has committed or never can.

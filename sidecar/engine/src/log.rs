@@ -100,17 +100,17 @@ pub(crate) enum Command {
 
 /// Where the answer to a request goes; holds its share of the bound on memory until then.
 pub(crate) struct AppendReply {
-    reply: oneshot::Sender<Result<Accepted, Refusal>>,
+    reply: Option<oneshot::Sender<Result<Accepted, Refusal>>>,
     bytes: usize,
     queued: Arc<AtomicUsize>,
 }
 
 impl AppendReply {
     pub(crate) fn send(mut self, outcome: Result<Accepted, Refusal>) {
-        let (closed, _) = oneshot::channel();
-        let reply = std::mem::replace(&mut self.reply, closed);
-        // The caller may have gone away; the request is decided all the same.
-        let _ = reply.send(outcome);
+        if let Some(reply) = self.reply.take() {
+            // The caller may have gone away; the request is decided all the same.
+            let _ = reply.send(outcome);
+        }
     }
 }
 
@@ -238,7 +238,7 @@ impl LogHandle {
         let bytes = request.approximate_bytes();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let reply = AppendReply {
-            reply,
+            reply: Some(reply),
             bytes,
             queued: self.queued_bytes.clone(),
         };

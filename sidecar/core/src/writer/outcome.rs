@@ -32,6 +32,11 @@ impl Writer {
         now_micros: i64,
         effects: &mut Vec<Effect>,
     ) {
+        match &outcome {
+            // What has just arrived still joins.
+            Ok(()) => self.plan_ahead(now_micros),
+            Err(_) => self.forget_ahead(),
+        }
         let (batch, plan) = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Committing(batch, plan) => (batch, plan),
             other => {
@@ -353,6 +358,7 @@ impl Writer {
     }
 
     pub(super) fn refuse_queue(&mut self, refusal: &Refusal, effects: &mut Vec<Effect>) {
+        self.forget_ahead();
         self.queue_bytes = 0;
         let batch = Batch {
             requests: self.queue.drain(..).collect(),

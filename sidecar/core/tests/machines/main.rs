@@ -17,4 +17,6 @@ mod target;
 #[cfg(test)]
 mod writer;
 #[cfg(test)]
+mod writer_ahead;
+#[cfg(test)]
 mod writer_outcomes;

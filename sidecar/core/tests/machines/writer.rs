@@ -42,24 +42,30 @@ impl Bench {
         self.tell(Input::Work(ticket, work));
     }
 
-    /// The batch that is asked to be committed; it must be the last thing said.
+    /// The batch that is asked to be committed.
     pub fn batch(&mut self) -> WriteBatch {
-        match self.said.pop() {
+        match self.asked() {
             Some(Effect::Commit(batch)) => *batch,
             other => unreachable!("a commit is due, not {other:?}"),
         }
     }
 
+    /// What the store is asked to do.
+    pub fn asked(&mut self) -> Option<Effect> {
+        let asks = |e: &Effect| matches!(e, Effect::Check(_) | Effect::Commit(_) | Effect::Find(_));
+        let at = self.said.iter().rposition(asks)?;
+        Some(self.said.remove(at))
+    }
+
     /// Lets the store do all that is asked.
     pub fn settle(&mut self) {
-        loop {
-            let input = match self.said.last() {
-                Some(Effect::Check(query)) => Input::Checked(now(self.store.check(query))),
-                Some(Effect::Commit(batch)) => Input::Committed(now(self.store.commit(batch))),
-                Some(Effect::Find(ids)) => Input::Found(now(self.store.find(ids))),
-                _ => return,
+        while let Some(asked) = self.asked() {
+            let input = match asked {
+                Effect::Check(query) => Input::Checked(now(self.store.check(&query))),
+                Effect::Commit(batch) => Input::Committed(now(self.store.commit(&batch))),
+                Effect::Find(ids) => Input::Found(now(self.store.find(&ids))),
+                other => unreachable!("{other:?} asks for nothing"),
             };
-            self.said.pop();
             self.tell(input);
         }
     }
@@ -156,8 +162,7 @@ fn batches_are_bounded_by_events_and_by_bytes_and_a_larger_request_goes_alone() 
     bench.append(5, request(&["1", "2", "3", "4", "5"]));
     bench.tell(Input::Go);
     let mut sizes = Vec::new();
-    while matches!(bench.said.last(), Some(Effect::Commit(_))) {
-        let batch = bench.batch();
+    while let Some(Effect::Commit(batch)) = bench.asked() {
         sizes.push(batch.events.len());
         bench.tell(Input::Committed(now(bench.store.commit(&batch))));
     }
