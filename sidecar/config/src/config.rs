@@ -23,7 +23,7 @@ pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Brackets that are open at once. The YAML library takes time by the square of them; quotes are not looked at, so this is generous.
 const BRACKETS_MAX: usize = 500;
 
-/// Fields that a running process takes over; every other difference takes a restart.
+/// Fields that a running process takes over ([`Config::with_live_fields_of`]); every other difference takes a restart.
 const LIVE: [&str; 5] = ["edges", "peers", "exportFilter", "planId", "specHash"];
 
 /// The configuration of one sidecar: one location of one log.
@@ -235,6 +235,19 @@ impl Config {
             .iter()
             .find(|peer| peer.name == *location)
             .and_then(|peer| peer.endpoint.as_ref())
+    }
+
+    /// What a running process makes of a new configuration: it takes over what it can, and leaves as it was what takes a restart.
+    #[must_use]
+    pub fn with_live_fields_of(&self, new: &Self) -> Self {
+        Self {
+            edges: new.edges.clone(),
+            peers: new.peers.clone(),
+            export_filter: new.export_filter.clone(),
+            plan_id: new.plan_id,
+            spec_hash: new.spec_hash.clone(),
+            ..self.clone()
+        }
     }
 
     /// The fields in which a new configuration differs and that a running process cannot take over, sorted.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidelog_config::ConfigError;
 use tidelog_core::Refusal;
 use tidelog_engine::{AwaitError, Closed, ConsumerError, PageError, ReadError, SubscribeError};
 use tidelog_filter::FilterError;
@@ -73,6 +74,23 @@ pub fn bad_field(error: FieldError) -> ApiError {
         ErrorReason::InvalidRequest
     };
     ApiError::field(reason, error)
+}
+
+/// A configuration that cannot be used: a violation for each value that is wrong.
+pub fn bad_config(error: &ConfigError) -> ApiError {
+    let text = error.to_string();
+    let violations = match error {
+        ConfigError::Invalid(problems) => problems
+            .iter()
+            .map(|p| FieldError::new(format!("config_yaml.{}", p.field), &p.message))
+            .collect(),
+        ConfigError::Form { .. } | ConfigError::TooLong { .. } => {
+            vec![FieldError::new("config_yaml", &text)]
+        }
+    };
+    let mut answer = ApiError::new(ErrorReason::InvalidRequest, text);
+    answer.field_violations = violations;
+    answer
 }
 
 /// A CEL expression of a selector that cannot be used.

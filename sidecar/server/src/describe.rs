@@ -27,7 +27,7 @@ pub struct About {
 /// Answers `Describe` and names the writer in errors.
 #[derive(Clone)]
 pub struct Describe {
-    about: Arc<std::sync::RwLock<About>>,
+    about: Arc<About>,
     recovered: watch::Receiver<v1::Recovered>,
     log: LogHandle,
 }
@@ -36,32 +36,20 @@ impl Describe {
     /// Describes one location.
     pub fn new(about: About, recovered: watch::Receiver<v1::Recovered>, log: LogHandle) -> Self {
         Self {
-            about: Arc::new(std::sync::RwLock::new(about)),
+            about: Arc::new(about),
             recovered,
             log,
         }
     }
 
-    /// What is configured now.
+    /// What is configured.
     pub fn about(&self) -> About {
-        self.about
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
-    }
-
-    /// After a change of configuration.
-    pub fn set_application_version(&self, version: ApplicationVersion) {
-        let mut about = self
-            .about
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        about.application_version = version;
+        About::clone(&self.about)
     }
 
     /// Refuses a request for another log.
     pub fn check_log(&self, asked: &str) -> Result<(), ApiError> {
-        let served = self.about().log;
+        let served = &self.about.log;
         if asked.is_empty() || asked == served {
             return Ok(());
         }

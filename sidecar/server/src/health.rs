@@ -61,6 +61,14 @@ impl Health {
         }
     }
 
+    /// Ends the streams of those who watch: they would hold their connections open.
+    pub(crate) async fn end_watches(&self) {
+        let mut reporter = self.reporter.clone();
+        for service in ["", "startup", "live", "ready"] {
+            reporter.clear_service_status(service).await;
+        }
+    }
+
     async fn set(&self, service: &str, status: ServingStatus) {
         self.reporter.set_service_status(service, status).await;
     }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// The longest path of a Unix socket, in bytes; longer ones are left out with a note.
 pub const SOCKET_PATH_BYTES_MAX: usize = 100;
@@ -14,7 +15,7 @@ pub const SOCKET_PATH_BYTES_MAX: usize = 100;
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// Somebody else listens there.
-    #[error("port {} is in use ({what} of {location} at {address}); stop what listens there, or choose other ports (--base-port N, or --listen {location}=HOST:PORT)", .address.port())]
+    #[error("port {} is in use ({what} of {location} at {address}); stop what listens there, or choose another port (listen.{what} in the configuration; of `tidelog dev` --base-port N, or --listen {location}=HOST:PORT)", .address.port())]
     Busy {
         /// Which port of the location.
         what: &'static str,
@@ -34,6 +35,12 @@ pub enum ListenError {
         address: SocketAddr,
         /// What the system says.
         error: io::Error,
+    },
+    /// Somebody else listens on the Unix socket, or its path is that of another file.
+    #[error("{} is in use; stop what listens there, or choose another path (listen.socket in the configuration)", .path.display())]
+    SocketBusy {
+        /// The path.
+        path: PathBuf,
     },
     /// A Unix socket that cannot be bound.
     #[error("cannot listen on {}: {error}", .path.display())]
@@ -99,8 +106,9 @@ pub(crate) fn check_plain_text(
     })
 }
 
-/// Binds a Unix socket; a file that a dead process left behind is replaced. `None`: the path is too long for the system.
-pub(crate) fn unix(path: &Path) -> Result<Option<UnixListener>, ListenError> {
+/// Binds a Unix socket; a file that a dead process left behind is replaced, the socket of a living one is not. `None`: the path is too long
+/// for the system.
+pub(crate) async fn unix(path: &Path) -> Result<Option<UnixListener>, ListenError> {
     if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         tracing::warn!(path = %path.display(), "no Unix socket: its path is longer than {SOCKET_PATH_BYTES_MAX} bytes");
         return Ok(None);
@@ -112,10 +120,20 @@ pub(crate) fn unix(path: &Path) -> Result<Option<UnixListener>, ListenError> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+    let nobody_listens = UnixStream::connect(path)
+        .await
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    if nobody_listens && is_socket {
+        std::fs::remove_file(path).map_err(failed)?;
     }
-    UnixListener::bind(path).map(Some).map_err(failed)
+    UnixListener::bind(path).map(Some).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            ListenError::SocketBusy {
+                path: path.to_path_buf(),
+            }
+        } else {
+            failed(error)
+        }
+    })
 }

@@ -94,23 +94,24 @@ impl Shared {
             .clone()
     }
 
-    /// Puts in force what can change while running; names the rest.
+    /// Puts in force what can change while running; names the rest, which stays as it was.
     pub(crate) async fn apply(&self, new: &Config) -> Result<Applied, StartError> {
         new.validate()
             .map_err(|e| StartError::Config(e.to_string()))?;
-        let settings = render::replication_settings(new)?;
-        let old = self
-            .config
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let old = self.config();
+        if (&new.log, &new.location) != (&old.log, &old.location) {
+            return Err(StartError::Config(format!(
+                "this is {}/{}, the configuration is that of {}/{}; send it there",
+                old.log, old.location, new.log, new.location
+            )));
+        }
         let restart_needed = old.restart_needed(new);
-        let changed = old != *new;
+        let next = old.with_live_fields_of(new);
+        let changed = old != next;
+        let settings = render::replication_settings(&next)?;
         self.replication.apply(&settings);
-        self.log.set_stamp(render::stamp(new)).await;
-        self.describe
-            .set_application_version(new.application.version.clone());
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
+        self.log.set_stamp(render::stamp(&next)).await;
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(Applied {
             changed,
             restart_needed,
@@ -136,7 +137,9 @@ impl Sockets {
         listen::check_plain_text("replication", name, l.replication, config.insecure)?;
         listen::check_plain_text("admin", name, l.admin, config.insecure)?;
         let socket = match &l.socket {
-            Some(path) => listen::unix(path)?.map(|listener| (listener, path.clone())),
+            Some(path) => listen::unix(path)
+                .await?
+                .map(|listener| (listener, path.clone())),
             None => None,
         };
         Ok(Self {
@@ -302,6 +305,7 @@ impl RunningLocation {
         self.shared.replication.shut_down().await;
         self.shared.log.shut_down().await;
         self.shared.stopping.cancel();
+        self.health.end_watches().await;
         let drained = async {
             for task in self.tasks {
                 let _ = task.await;

@@ -77,6 +77,14 @@ fn only_links_and_filters_change_while_running() {
         old.restart_needed(&new),
         ["application.version", "listen.socket", "writer.lease"]
     );
+    // What runs then has taken over everything else, and nothing of these.
+    let runs = old.with_live_fields_of(&new);
+    assert_eq!(old.restart_needed(&runs), Vec::<String>::new());
+    assert_eq!(runs.restart_needed(&new), old.restart_needed(&new));
+    new.writer.lease = old.writer.lease;
+    new.listen.socket = old.listen.socket;
+    new.application = old.application;
+    assert_eq!(runs, new);
 }
 
 #[test]

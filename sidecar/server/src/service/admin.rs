@@ -111,7 +111,8 @@ impl AdminService for AdminApi {
         let request = request.into_inner();
         self.shared.describe.check_log(&request.log)?;
         let config = tidelog_config::Config::from_yaml(&request.config_yaml, "config_yaml")
-            .map_err(|e| answer::bad_field(FieldError::new("config_yaml", e.to_string())))?;
+            .map_err(|e| answer::bad_config(&e))?;
+        config.validate().map_err(|e| answer::bad_config(&e))?;
         let applied = self
             .shared
             .apply(&config)

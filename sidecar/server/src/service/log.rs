@@ -17,7 +17,7 @@ use tidelog_proto::convert::{
 use tidelog_proto::error::{ApiError, ErrorReason};
 use tidelog_proto::v1;
 use tidelog_proto::v1::log_service_server::LogService;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -26,6 +26,9 @@ use crate::describe::Describe;
 
 /// Requests of one `AppendStream` that wait for their answers.
 const IN_FLIGHT_MAX: usize = 1024;
+/// How long a client of an `AppendStream` that has ended may take to notice.
+const LINGER: Duration = Duration::from_secs(1);
+const SHUTTING_DOWN: &str = "the log is shutting down; connect again when it is back";
 /// The longest wait on behalf of a client that set no deadline, and the bound of every wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -97,15 +100,38 @@ impl LogService for LogApi {
         let mut incoming = request.into_inner();
         let (queue, pending) = mpsc::channel::<Result<Pending, ApiError>>(IN_FLIGHT_MAX);
         let api = self.clone();
+        let (end, ended) = oneshot::channel::<Status>();
         // Takes requests in while earlier ones are being committed; the bounded queue pushes back on the client.
         tokio::spawn(async move {
-            while let Some(Ok(request)) = incoming.next().await {
+            let mut status = api.log.status();
+            let mut stopped = std::pin::pin!(async {
+                let stopped = status.wait_for(|s| s.phase == LogPhase::Stopped);
+                let _ = stopped.await;
+            });
+            loop {
+                let request = tokio::select! {
+                    // What has not been taken in by then is told by the end of the stream: it would not be taken any more.
+                    biased;
+                    () = &mut stopped => {
+                        let error = ApiError::new(ErrorReason::ShuttingDown, SHUTTING_DOWN);
+                        // The client may have gone already.
+                        let _ = end.send(error.into());
+                        drop(queue);
+                        // A connection that is closed over what it has not read is reset, and the last answers with it.
+                        let rest = async { while let Some(Ok(_)) = incoming.next().await {} };
+                        let _ = tokio::time::timeout(LINGER, rest).await;
+                        return;
+                    }
+                    request = incoming.next() => request,
+                };
+                let Some(Ok(request)) = request else { return };
                 let submitted = api.submit(request).await;
                 if queue.send(submitted).await.is_err() {
                     return;
                 }
             }
         });
+        let end = stream::once(ended).filter_map(|status| async { status.ok().map(Err) });
         let describe = self.describe.clone();
         let answers = ReceiverStream::new(pending).then(move |pending| {
             let describe = describe.clone();
@@ -127,7 +153,7 @@ impl LogService for LogApi {
                 })
             }
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(answers.chain(end))))
     }
 
     type ReadStream = Outgoing<v1::ReadResponse>;
@@ -293,9 +319,7 @@ impl LogService for LogApi {
     ) -> Result<Response<v1::DescribeResponse>, Status> {
         self.check_log(&request.into_inner().log)?;
         if matches!(self.log.status().borrow().phase, LogPhase::Stopped) {
-            return Err(
-                ApiError::new(ErrorReason::ShuttingDown, "the log is shutting down").into(),
-            );
+            return Err(ApiError::new(ErrorReason::ShuttingDown, SHUTTING_DOWN).into());
         }
         Ok(Response::new(self.describe.describe(&self.log)))
     }

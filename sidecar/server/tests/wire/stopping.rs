@@ -1,0 +1,137 @@
+//! A stop in order: what is in flight is answered, what is idle does not hold it up.
+
+use std::time::{Duration, Instant};
+
+use tidelog_proto::v1::append_stream_response::Result as Answer;
+use tidelog_proto::{ApiError, ErrorReason, v1};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::rig::{Site, append, because, channel, ok, soon, vector};
+
+/// Connections that do not end by themselves are left after five seconds; nothing here may need that.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_answers_everything_that_is_in_flight() {
+    let site = Site::sqlite().await;
+    let mut follower = site.follow(None).await;
+    follower.replay().await;
+    let mut waiting = site.api();
+    let waiting = tokio::spawn(async move {
+        let token = Some(vector("us#1:1"));
+        let request = v1::AwaitRequest {
+            token,
+            ..v1::AwaitRequest::default()
+        };
+        soon(waiting.r#await(request)).await.unwrap_err()
+    });
+    // One after the other on each connection, until told that it stops; broken connections would say nothing.
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let mut api = site.api();
+            tokio::spawn(async move {
+                let mut taken = Vec::new();
+                loop {
+                    match soon(api.append(append("T"))).await {
+                        Ok(answer) => taken.push(answer.into_inner().last_sequence),
+                        Err(status) => return (taken, status),
+                    }
+                }
+            })
+        })
+        .collect();
+    let (pipe, requests) = mpsc::channel(64);
+    let mut answers = ok(site.api().append_stream(ReceiverStream::new(requests))).await;
+    let feeding = tokio::spawn(async move {
+        let mut sent = 0_usize;
+        while pipe.send(append("T")).await.is_ok() {
+            sent += 1;
+        }
+        sent
+    });
+    let streamed = tokio::spawn(async move {
+        let (mut taken, mut refused) = (Vec::new(), 0_usize);
+        let status = loop {
+            match soon(answers.message()).await {
+                Ok(answer) => match answer.expect("an end with a word").result.unwrap() {
+                    Answer::Ok(answer) => taken.push(answer.last_sequence),
+                    Answer::Error(status) => {
+                        let error = ApiError::from_rpc_status(&status).unwrap();
+                        assert_eq!(error.reason, ErrorReason::ShuttingDown, "{error}");
+                        refused += 1;
+                    }
+                },
+                Err(status) => break status,
+            }
+        };
+        because(ErrorReason::ShuttingDown, &status);
+        (taken, refused)
+    });
+    while follower.events().await.last() < Some(&200) {}
+
+    let begun = Instant::now();
+    let Site {
+        running,
+        config,
+        dir,
+    } = site;
+    running.shut_down().await;
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    because(ErrorReason::ShuttingDown, &follower.end().await);
+    because(ErrorReason::ShuttingDown, &waiting.await.unwrap());
+    let mut taken = Vec::new();
+    for writer in writers {
+        let (sequences, status) = writer.await.unwrap();
+        // Told by the log, or turned away at a door that was closed by then; what is stored below tells that none was cut off.
+        match ApiError::from_status(&status) {
+            Some(error) => assert_eq!(error.reason, ErrorReason::ShuttingDown, "{error}"),
+            None => {
+                let text = format!("{status:?}");
+                let turned_away = ["ConnectionRefused", "GoAway(b\"\", NO_ERROR, Remote)"];
+                assert!(turned_away.iter().any(|t| text.contains(t)), "{text}");
+            }
+        }
+        taken.extend(sequences);
+    }
+    let (sequences, refused) = soon(streamed).await.unwrap();
+    let sent = soon(feeding).await.unwrap();
+    assert!(sequences.len() + refused <= sent);
+    taken.extend(sequences);
+    taken.sort_unstable();
+
+    let site = Site {
+        running: tidelog_server::RunningLocation::start(config.clone())
+            .await
+            .unwrap(),
+        config,
+        dir,
+    };
+    site.running.wait_until_ready(AT_ONCE).await.unwrap();
+    assert_eq!(site.sequences().await, taken, "taken is what is there");
+}
+
+#[tokio::test]
+async fn streams_that_nobody_uses_do_not_hold_up_a_stop() {
+    let site = Site::memory().await;
+    let (pipe, requests) = mpsc::channel(1);
+    let mut appending = ok(site.api().append_stream(ReceiverStream::new(requests))).await;
+    pipe.send(append("T")).await.unwrap();
+    soon(appending.message()).await.unwrap().unwrap();
+    let health = site.running.addresses().health.to_string();
+    let request = HealthCheckRequest {
+        service: "ready".to_owned(),
+    };
+    let mut watching = ok(HealthClient::new(channel(&health)).watch(request)).await;
+    soon(watching.message()).await.unwrap().unwrap();
+    let begun = Instant::now();
+    site.running.shut_down().await;
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    because(
+        ErrorReason::ShuttingDown,
+        &soon(appending.message()).await.unwrap_err(),
+    );
+    drop((pipe, watching));
+}
