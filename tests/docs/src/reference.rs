@@ -6,10 +6,16 @@
 pub mod api;
 pub mod cli;
 pub mod edges;
+pub mod errors;
 pub mod limits;
 pub mod manifests;
 
-use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::root;
 
 /// The first line of every page after its title.
 const GENERATED: &str =
@@ -30,7 +36,7 @@ pub fn pages() -> Result<Vec<Page>> {
         page("docs/reference/manifests.md", &manifests::page()?),
         page("docs/reference/cli.md", &cli::page()?),
         page("docs/reference/api.md", &api::page()?),
-        page("docs/reference/errors.md", &errors()),
+        page("docs/reference/errors.md", &errors::page()),
         page(
             "docs/reference/configuration.md",
             &tidelog_config::reference(),
@@ -57,20 +63,6 @@ fn cell(text: &str) -> String {
         .to_owned()
 }
 
-fn errors() -> String {
-    format!(
-        "# Errors\n\n\
-         A call that fails answers with a gRPC status. Its details hold a `google.rpc.ErrorInfo` with the `reason` below, the domain \
-         `tidelog.dev` and the metadata named in the table, as far as they are known; where it helps also `BadRequest` (one violation per \
-         field), `RetryInfo` (how long to wait) and `PreconditionFailure`. The message is for people: it names the field, the value, the limit \
-         and the way out, and may change. Programs decide by `reason`.\n\n\
-         An append that failed is not in the log, with one exception: after `OUTCOME_UNKNOWN` it may be. A connection that breaks before the \
-         answer leaves the same doubt. Repeat the request with the same request id: it is answered with the first answer, or appended now.\n\n\
-         *Retry unchanged* says whether the same request may succeed later.\n\n{}",
-        tidelog_proto::error::reference()
-    )
-}
-
 fn metrics() -> String {
     format!(
         "# Metrics\n\n\
@@ -79,4 +71,27 @@ fn metrics() -> String {
          an edge that was not heard of lately has no lag.\n\n{}",
         tidelog_server::metrics::reference()
     )
+}
+
+/// The code at a place below the root, file by file, without its tests.
+fn code(place: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    collect(&root().join(place), &mut found)?;
+    Ok(found)
+}
+
+fn collect(place: &Path, found: &mut Vec<String>) -> Result<()> {
+    if place.is_dir() {
+        for entry in fs::read_dir(place)? {
+            collect(&entry?.path(), found)?;
+        }
+        return Ok(());
+    }
+    if place.file_name().is_some_and(|name| name == "tests.rs") {
+        return Ok(());
+    }
+    let text = fs::read_to_string(place).with_context(|| format!("read {}", place.display()))?;
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    found.push(code.to_owned());
+    Ok(())
 }

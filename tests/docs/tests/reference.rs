@@ -3,7 +3,7 @@
 use std::{env, fs};
 
 use anyhow::{Result, ensure};
-use tidelog_docs_tests::reference::{edges, pages};
+use tidelog_docs_tests::reference::{edges, errors, pages};
 use tidelog_docs_tests::root;
 
 #[test]
@@ -43,6 +43,26 @@ fn every_reason_that_an_edge_gives_is_told() -> Result<()> {
         "not told in tests/docs/src/reference/edges.rs: {:?}; told and never given: {:?}",
         given.difference(&told).collect::<Vec<_>>(),
         told.difference(&given).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+#[test]
+fn a_reason_is_either_answered_or_reserved() -> Result<()> {
+    let (raised, reserved) = (errors::raised()?, errors::reserved());
+    let both: Vec<_> = raised.intersection(&reserved).collect();
+    ensure!(
+        both.is_empty(),
+        "answered, so no longer `is_reserved` in sidecar/proto/src/error/reason.rs: {both:?}"
+    );
+    let neither: Vec<_> = tidelog_proto::ErrorReason::ALL
+        .iter()
+        .map(|reason| reason.as_str())
+        .filter(|reason| !raised.contains(reason) && !reserved.contains(reason))
+        .collect();
+    ensure!(
+        neither.is_empty(),
+        "answered by no call and not `is_reserved` in sidecar/proto/src/error/reason.rs: {neither:?}"
     );
     Ok(())
 }

@@ -153,6 +153,18 @@ impl ErrorReason {
         "tidelog.dev"
     }
 
+    /// True when no call of this version answers it: the name is kept for what is to come, so that a client can be written for it now.
+    pub fn is_reserved(self) -> bool {
+        matches!(
+            self,
+            Self::VersionIncompatible
+                | Self::Paused
+                | Self::HistoryTruncated
+                | Self::DuplicateLocation
+                | Self::CertificateRejected
+        )
+    }
+
     /// True when the same request may succeed later without being changed.
     pub fn is_retryable(self) -> bool {
         match self {
@@ -234,11 +246,16 @@ pub fn reference() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "| `{}` | {} | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} | {}{} | {} |",
             reason.as_str(),
             code_name(reason.code()),
             if reason.is_retryable() { "yes" } else { "no" },
             keys.join(", "),
+            if reason.is_reserved() {
+                "*Reserved.* "
+            } else {
+                ""
+            },
             reason.meaning(),
             reason.remedy(),
         );

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use regex::Regex;
 use tidelog_core::EdgeState;
 use tidelog_topology::FindingKind;
 
-use super::cell;
-use crate::root;
+use super::{cell, code};
 
 const HEAD: &str = "\
 # States of an edge
@@ -284,24 +281,9 @@ pub fn given() -> Result<BTreeSet<String>> {
         "sidecar/replication/src/source.rs",
         "sidecar/replication/src/target.rs",
     ] {
-        collect(&root().join(place), &word, &mut found)?;
+        for text in code(place)? {
+            found.extend(word.captures_iter(&text).map(|found| found[1].to_owned()));
+        }
     }
     Ok(found)
-}
-
-fn collect(place: &Path, word: &Regex, found: &mut BTreeSet<String>) -> Result<()> {
-    if place.is_dir() {
-        for entry in fs::read_dir(place)? {
-            collect(&entry?.path(), word, found)?;
-        }
-        return Ok(());
-    }
-    if place.file_name().is_some_and(|name| name == "tests.rs") {
-        return Ok(());
-    }
-    let text = fs::read_to_string(place).with_context(|| format!("read {}", place.display()))?;
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let words = word.captures_iter(code).map(|found| found[1].to_owned());
-    found.extend(words);
-    Ok(())
 }
