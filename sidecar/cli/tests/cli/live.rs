@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Network, eventually, text};
+use crate::support::{Network, eventually, signal, text};
 
 fn edge(network: &Network, source: &str, target: &str) -> Value {
     let status = network.json(&["status", "--location", target]);
@@ -27,6 +27,7 @@ fn links_and_filters_are_followed() {
         "event.metadata.shop == target",
     );
     dev.says("the new plan is in force at orders/ap, orders/eu, orders/store-17");
+    no_warnings(&shop);
     shop.edit(
         "links.yaml",
         "has(event.metadata.store)",
@@ -50,6 +51,54 @@ fn links_and_filters_are_followed() {
     shop.all_edges("Paused", 6);
     shop.edit("links.yaml", "  paused: true\n", "");
     shop.all_edges("Streaming", 10);
+}
+
+/// After a change all locations come to run the same plan, and say so.
+fn no_warnings(network: &Network) {
+    eventually("no location warns", || {
+        let status = network.run(&["status"]);
+        match text(&status.stderr) {
+            "" => Ok(()),
+            warnings => Err(warnings.to_owned()),
+        }
+    });
+}
+
+#[test]
+fn a_plan_is_in_force_when_every_edge_goes_by_it() {
+    let two = Network::of_copied_example("two-locations", 2);
+    let eu = two.start(&["--only", "eu"]);
+    let us = two.start(&["--only", "us"]);
+    two.all_edges("Streaming", 2);
+    // It has learned where the other one listens.
+    eu.says("the new plan is in force at orders/eu");
+    let filter_of = || {
+        let edge = edge(&two, "us", "eu");
+        (edge["filterHash"].clone(), edge["filterAgrees"].clone())
+    };
+    let (before, agreed) = filter_of();
+    assert_eq!(agreed, true);
+    // The source of one edge does not come to read the new manifests.
+    signal(us.pid(), "STOP");
+    two.edit(
+        "manifests.yaml",
+        "direction: Both}",
+        "direction: Both}\n  filters:\n  - {name: some, cel: \"event.type == 'A'\"}",
+    );
+    eu.says("the new plan was given to orders/eu and is not in force yet; waiting for us->eu");
+    let times = || eu.everything().matches("the new plan is in force").count();
+    assert_eq!(times(), 1, "{}", eu.everything());
+    let (still, agreed) = filter_of();
+    assert_eq!((still, agreed), (before.clone(), Value::Null));
+    signal(us.pid(), "CONT");
+    eventually("the plan is in force at eu too", || match times() {
+        2 => Ok(()),
+        times => Err(format!("{times} times: {}", eu.everything())),
+    });
+    us.says("the new plan is in force at orders/us");
+    let (now, agreed) = filter_of();
+    assert!(now != before && agreed == true, "{now} {agreed}");
+    no_warnings(&two);
 }
 
 #[test]
@@ -111,10 +160,28 @@ fn what_cannot_change_while_running_says_so() {
     let dev = two.start(&[]);
     two.edit("manifests.yaml", "version: \"1.0\"", "version: \"1.1\"");
     dev.says("application.version was changed: restart needed (orders/eu, orders/us)");
+    let version = || {
+        let status = two.json(&["status", "--location", "eu"]);
+        status["locations"][0]["applicationVersion"].clone()
+    };
+    assert_eq!(version(), "1.0");
+    // What can change goes on changing, under the version of before.
+    two.edit("manifests.yaml", "direction: Both", "direction: OneWay");
+    dev.says("the new plan is in force at orders/eu, orders/us");
+    two.append("eu", "Before", &[]);
     dev.stop();
-    let _dev = two.start(&[]);
-    let status = two.json(&["status", "--location", "eu"]);
-    assert_eq!(status["locations"][0]["applicationVersion"], "1.1");
+    let dev = two.start(&[]);
+    assert_eq!(version(), "1.1");
+    two.append("eu", "After", &[]);
+    assert_eq!(two.holds("us", 2).len(), 2);
+    let events = two.ok(&["read", "--location", "us", "-o", "json"]);
+    let stamps: Vec<Value> = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["applicationVersion"].clone())
+        .collect();
+    assert_eq!(stamps, ["1.0", "1.1"]);
+    let said = dev.stop();
+    assert!(!said.contains("restart needed"), "{said}");
 }
 
 #[test]

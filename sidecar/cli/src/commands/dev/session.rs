@@ -1,5 +1,6 @@
 //! The locations that run in this process: started together, kept in step with manifests and `dev.json`, stopped together.
 
+mod change;
 mod open;
 mod prepare;
 
@@ -15,6 +16,7 @@ use tidelog_proto::v1::LocationStatus;
 use tidelog_server::RunningLocation;
 use tidelog_topology::Plan;
 
+use self::change::Change;
 use self::open::open;
 use self::prepare::Prepared;
 use super::board::Board;
@@ -77,6 +79,8 @@ pub struct Session {
     failed: BTreeSet<Key>,
     /// Locations that were taken out of the manifests and told so.
     gone: BTreeSet<Key>,
+    /// A plan that is not in force everywhere yet.
+    change: Option<Change>,
     /// What was looked at last.
     manifests_seen: Fingerprint,
     network_seen: Fingerprint,
@@ -96,6 +100,7 @@ impl Session {
             running: BTreeMap::new(),
             failed: BTreeSet::new(),
             gone: BTreeSet::new(),
+            change: None,
         }
     }
 
@@ -165,6 +170,7 @@ impl Session {
 
     /// Takes over what was changed since the last look: manifests, and other processes of the network.
     pub async fn follow(&mut self, board: &Board) -> Result<(), Failure> {
+        self.tell_in_force(board)?;
         let manifests = Fingerprint::of(&self.args.manifests.files);
         let network = Fingerprint::of(&[self.data_dir.dev_file()]);
         let manifests_changed = manifests != self.manifests_seen;
@@ -288,14 +294,15 @@ impl Session {
             let name = format!("{}/{}", key.0, key.1);
             match runner.location.apply(&config).await {
                 Ok(outcome) => {
-                    let only_restart = runner.config.restart_needed(&config).len()
-                        == outcome.restart_needed.len()
-                        && !live_difference(&runner.config, &config);
-                    if outcome.changed && !only_restart {
-                        applied.push(name.clone());
+                    if live_difference(&runner.config, &config) {
+                        applied.push(key.clone());
                     }
+                    // What waits for a restart since an earlier change was said then.
+                    let news = runner.config.restart_needed(&config);
                     for field in outcome.restart_needed {
-                        restart.entry(field).or_default().insert(name.clone());
+                        if news.contains(&field) {
+                            restart.entry(field).or_default().insert(name.clone());
+                        }
                     }
                     runner.config = config;
                 }
@@ -304,12 +311,7 @@ impl Session {
                 )),
             }
         }
-        if !applied.is_empty() {
-            board.line(&format!(
-                "the new plan is in force at {}",
-                applied.join(", ")
-            ))?;
-        }
+        self.changed(applied);
         for (field, names) in restart {
             let names: Vec<String> = names.into_iter().collect();
             board.warning(&format!(
