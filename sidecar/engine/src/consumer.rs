@@ -19,7 +19,7 @@ use tidelog_model::{LimitError, Lineage, Position, caps, limit};
 use tidelog_store::Consumer;
 use tokio::sync::watch;
 
-use crate::errors::{ConsumerError, SubscribeError};
+use crate::errors::{Closed, ConsumerError, SubscribeError};
 use crate::reader::LogReader;
 
 /// A consumer as stored, and whether a subscription runs under its name here.
@@ -183,7 +183,9 @@ impl LogReader {
             stored.position
         } else {
             let new = self.consumer_at(name, &view, 0);
-            self.shared.store.put_consumer(&new).await?;
+            if !self.shared.store.put_consumer(&view.fence(), &new).await? {
+                return Err(Closed::Fenced.into());
+            }
             new.position
         };
         let delivered = Some(position);
@@ -233,7 +235,14 @@ impl LogReader {
             }
         }
         let consumer = self.consumer_at(name, &view, position.sequence);
-        self.shared.store.put_consumer(&consumer).await?;
+        if !self
+            .shared
+            .store
+            .put_consumer(&view.fence(), &consumer)
+            .await?
+        {
+            return Err(Closed::Fenced.into());
+        }
         if reset {
             let delivered = Some(consumer.position);
             held.slot.replace(Stream {

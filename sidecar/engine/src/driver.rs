@@ -82,7 +82,7 @@ impl<'a> Driver<'a> {
         let mut prune = tokio::time::interval(Duration::from_mins(1));
         prune.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         prune.reset();
-        let recovering = tokio::time::sleep(self.supervisor.options.recovering_max);
+        let recovering = tokio::time::sleep(self.supervisor.recovering_for);
         tokio::pin!(recovering);
         let mut recovering_over = !self.supervisor.status.borrow().recovering;
         let mut commands = Vec::with_capacity(256);
@@ -402,9 +402,7 @@ impl<'a> Driver<'a> {
 
     fn recovered(&mut self) {
         self.writer.set_recovering(false);
-        self.supervisor
-            .status
-            .send_if_modified(|s| std::mem::replace(&mut s.recovering, false));
+        self.supervisor.recovered();
     }
 
     fn prune(&mut self) {

@@ -65,6 +65,10 @@ pub(crate) struct Supervisor {
     memory: Memory,
     /// Head and version vector at which continuity was last proven.
     proven: Option<(ProvenHead, VectorTime)>,
+    /// The incarnation whose lost events are back, or are waited for no longer.
+    recovered: Option<Incarnation>,
+    /// How long the writer still waits for lost events.
+    pub(crate) recovering_for: Duration,
     raises: u32,
 }
 
@@ -86,6 +90,8 @@ impl Supervisor {
             counters,
             memory: Memory::default(),
             proven: None,
+            recovered: None,
+            recovering_for: Duration::ZERO,
             raises: 0,
         }
     }
@@ -238,7 +244,9 @@ impl Supervisor {
         };
         let core = LogCore::new(identity, &state);
         let mut writer = Writer::new(core, self.options.stamp.clone(), self.options.limits);
-        writer.set_recovering(raised);
+        self.recovering_for = self.recovering_left(state.incarnation(), raised);
+        let recovering = !self.recovering_for.is_zero();
+        writer.set_recovering(recovering);
         self.publisher
             .reset(LogView::of(self.options.location.clone(), &state));
         // After the view: a stream that names this epoch has declared what this writer holds. One opened since the writer before stopped, by
@@ -249,10 +257,32 @@ impl Supervisor {
             s.incarnation = state.incarnation();
             s.instance = Some(instance.clone());
             s.writer_since_micros = Some(now);
-            s.recovering = raised;
+            s.recovering = recovering;
             s.phase = LogPhase::Serving;
         });
         Ok((writer, instance))
+    }
+
+    /// How long lost events may still be on their way back. A restart does not bring them back: what counts is the raise.
+    fn recovering_left(&self, incarnation: Incarnation, raised: bool) -> Duration {
+        let longest = self.options.recovering_max;
+        if raised {
+            return longest;
+        }
+        if self.recovered == Some(incarnation) || incarnation <= Incarnation(1) {
+            return Duration::ZERO;
+        }
+        // An incarnation is the time of its raise, rounded up, or more.
+        let since = self.now() - i64::from(incarnation.0) * 1_000_000;
+        let since = Duration::from_micros(u64::try_from(since).unwrap_or(0));
+        longest.saturating_sub(since)
+    }
+
+    /// Lost events of the incarnation in force are back, or are waited for no longer.
+    pub(crate) fn recovered(&mut self) {
+        self.recovered = Some(self.status.borrow().incarnation);
+        self.status
+            .send_if_modified(|s| std::mem::replace(&mut s.recovering, false));
     }
 
     /// Takes the lease, and forgets what another writer has made worthless.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tidelog_engine::{ConsumerError, PageError, Start, SubscribeError, SubscribeRequest};
+use tidelog_engine::{Closed, ConsumerError, PageError, Start, SubscribeError, SubscribeRequest};
 use tidelog_model::{LimitError, Position, PositionError};
-use tidelog_store::LogStore;
+use tidelog_store::generate::Writer;
+use tidelog_store::{Consumer, LogStore};
 use tokio::time::timeout;
 
 use crate::log::{HANG, Log, at, ended, live, next, no_tail, replay, small};
@@ -88,6 +89,38 @@ async fn a_page_on_its_way_to_a_stream_that_was_taken_over_is_not_delivered() {
     log.store.open_gate();
     assert_eq!(held.await.unwrap().unwrap_err(), taken("billing"));
     assert_eq!(replay(&mut second).await.0, (1..=10).collect::<Vec<_>>());
+}
+
+/// A process that thaws after another one has taken over still believes that it serves.
+#[tokio::test]
+async fn a_process_that_was_taken_over_moves_no_consumer() {
+    let mut log = Log::start(small()).await;
+    log.append(20).await;
+    let mut stream = log.subscribe(named("billing")).await;
+    replay(&mut stream).await;
+    log.reader.ack("billing", at(1, 5), false).await.unwrap();
+    let successor = Writer::start_as(&*log.store, "eu", 2).await;
+    let fence = successor.guard().fence();
+    let acknowledged = Consumer {
+        name: "billing".into(),
+        position: at(1, 18),
+        updated_at_micros: 7,
+    };
+    let stored_there = log.store.put_consumer(&fence, &acknowledged).await;
+    assert_eq!(stored_there, Ok(true));
+
+    let fenced = ConsumerError::Closed(Closed::Fenced);
+    for reset in [false, true] {
+        let late = log.reader.ack("billing", at(1, 20), reset).await;
+        assert_eq!(late.unwrap_err(), fenced);
+    }
+    let start = SubscribeRequest {
+        start: named("new"),
+        ..SubscribeRequest::default()
+    };
+    let refused = log.reader.subscribe(start).await.unwrap_err();
+    assert_eq!(refused, Closed::Fenced.into());
+    assert_eq!(log.store.consumers().await, Ok(vec![acknowledged]));
 }
 
 #[tokio::test]

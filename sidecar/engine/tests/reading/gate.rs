@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use tidelog_model::{ChainHash, EventId};
 use tidelog_store::{
-    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
+    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, Fence, IdRow, InstanceId, Lease,
     LeaseOutcome, LogState, LogStore, MemoryStore, Page, Raise, ReadQuery, RequestRetention,
     StoreError, WriteBatch,
 };
@@ -118,8 +118,8 @@ impl LogStore for GatedStore {
     async fn consumers(&self) -> Result<Vec<Consumer>, StoreError> {
         self.inner.consumers().await
     }
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.inner.put_consumer(consumer).await
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError> {
+        self.inner.put_consumer(fence, consumer).await
     }
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {
         self.inner.delete_consumer(name).await

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tidelog_core::Refusal;
 use tidelog_model::{ChainHash, EventId};
 use tidelog_store::{
-    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
+    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, Fence, IdRow, InstanceId, Lease,
     LeaseOutcome, LogState, LogStore, MemorySnapshot, MemoryStore, Page, Raise, ReadQuery,
     RequestRetention, StoreError, WriteBatch,
 };
@@ -190,8 +190,8 @@ impl LogStore for Faulty {
     async fn consumers(&self) -> Result<Vec<Consumer>, StoreError> {
         self.inner().consumers().await
     }
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.inner().put_consumer(consumer).await
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError> {
+        self.inner().put_consumer(fence, consumer).await
     }
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {
         self.inner().delete_consumer(name).await

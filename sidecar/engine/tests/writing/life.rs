@@ -8,6 +8,7 @@ use tidelog_engine::{LogHandle, LogPhase, Start, SubscribeRequest, SubscriptionI
 use tidelog_model::{Position, PositionError};
 use tidelog_store::{LogStore, MemoryStore};
 
+use crate::faulty::Faulty;
 use crate::rig::{Rig, keyed, request, wall};
 
 #[tokio::test]
@@ -115,6 +116,57 @@ async fn a_database_restored_from_an_older_copy_raises_and_tells_its_readers() {
     ));
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert!(log.append(keyed("t", "x")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_restart_neither_ends_recovery_nor_begins_it_again() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let start = async || {
+        let mut options = rig.options(store.clone(), "one");
+        options.recovering_max = Duration::from_secs(3);
+        let log = LogHandle::start(options);
+        assert!(log.wait_until_serving().await);
+        log
+    };
+    let refused = |answer| matches!(answer, Err(Refusal::Recovering));
+    let log = start().await;
+    let backup = store.inner().snapshot();
+    log.append(request("t")).await.unwrap();
+    log.shut_down().await;
+    store.fail_over(backup);
+    let log = start().await;
+    assert!(refused(log.append(keyed("t", "x")).await));
+    log.shut_down().await;
+
+    // Another process: what was lost is not back because of it.
+    let log = start().await;
+    assert!(refused(log.append(keyed("t", "x")).await));
+    let another_writer = async || {
+        let mut epoch = log.epoch();
+        let before = *epoch.borrow_and_update();
+        store.restart();
+        epoch.wait_for(|e| *e > before + 1).await.unwrap();
+        assert!(log.wait_until_serving().await);
+    };
+    another_writer().await;
+    assert!(refused(log.append(keyed("t", "x")).await));
+
+    // It is back: that holds on.
+    log.recovered(*log.epoch().borrow()).await;
+    log.append(keyed("t", "x")).await.unwrap();
+    another_writer().await;
+    log.append(keyed("t", "y")).await.unwrap();
+
+    // Nobody says so: for a bounded time all the same.
+    log.shut_down().await;
+    let log = start().await;
+    assert!(refused(log.append(keyed("t", "z")).await));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    log.append(keyed("t", "z")).await.unwrap();
+    log.shut_down().await;
+    let log = start().await;
+    log.append(keyed("t", "a")).await.unwrap();
 }
 
 #[tokio::test]
