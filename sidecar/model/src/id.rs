@@ -92,8 +92,7 @@ impl Serialize for LocationName {
 
 impl<'de> Deserialize<'de> for LocationName {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = String::deserialize(d)?;
-        Self::new(&s).map_err(serde::de::Error::custom)
+        crate::text::deserialize(d, "text: a location name")
     }
 }
 

@@ -25,6 +25,7 @@ pub mod id;
 pub mod limit;
 pub mod position;
 pub mod select;
+mod text;
 pub mod vector_time;
 pub mod version;
 

@@ -87,9 +87,7 @@ impl Serialize for ApplicationVersion {
 }
 impl<'de> Deserialize<'de> for ApplicationVersion {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        crate::text::deserialize(d, "text: an application version")
     }
 }
 
