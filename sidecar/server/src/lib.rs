@@ -17,6 +17,7 @@ mod http;
 pub mod listen;
 pub mod location;
 pub mod metrics;
+mod oversize;
 mod recovered;
 mod render;
 mod serve;

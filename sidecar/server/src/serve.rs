@@ -4,24 +4,32 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::Response;
 use tidelog_proto::v1::admin_service_server::AdminServiceServer;
 use tidelog_proto::v1::log_service_server::LogServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnixListenerStream;
+use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::layer::util::{Identity, Stack};
+use tower::util::MapResponseLayer;
 
 use crate::health::Health;
 use crate::location::Shared;
+use crate::oversize;
 use crate::service::admin::AdminApi;
 use crate::service::log::LogApi;
 
 /// Bytes of one message: a request of the largest size, with its envelope.
 const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 
-fn server() -> Server {
+type Layers = Stack<MapResponseLayer<fn(Response<Body>) -> Response<Body>>, Identity>;
+
+fn server() -> Server<Layers> {
     Server::builder()
+        .layer(MapResponseLayer::new(oversize::answered as fn(_) -> _))
         .http2_keepalive_interval(Some(Duration::from_secs(20)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(Some(1024 * 1024))

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::answer;
 use crate::describe::Describe;
+use crate::{answer, oversize};
 
 /// Requests of one `AppendStream` that wait for their answers.
 const IN_FLIGHT_MAX: usize = 1024;
@@ -124,7 +124,15 @@ impl LogService for LogApi {
                     }
                     request = incoming.next() => request,
                 };
-                let Some(Ok(request)) = request else { return };
+                let request = match request {
+                    Some(Ok(request)) => request,
+                    Some(Err(status)) => {
+                        // Beyond it nothing can be read; what came before is answered first.
+                        let _ = end.send(oversize::told(status));
+                        return;
+                    }
+                    None => return,
+                };
                 let submitted = api.submit(request).await;
                 if queue.send(submitted).await.is_err() {
                     return;

@@ -3,4 +3,5 @@
 
 mod edges;
 mod frames;
+mod oversize;
 mod support;
