@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use tidelog_config::Config;
+use tidelog_config::{Config, ConfigError, Secret, Storage};
 use tidelog_server::RunningLocation;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,8 +16,13 @@ use crate::telemetry;
 pub fn run(args: Args) -> Result<()> {
     let name = args.config.display().to_string();
     let text = fs::read_to_string(&args.config).with_context(|| format!("cannot read {name}"))?;
-    let config = Config::load(&text, &name, std::env::vars()).map_err(|e| anyhow!("{e}"))?;
+    let mut config = Config::load(&text, &name, std::env::vars()).map_err(|error| match error {
+        // The others begin with the file already.
+        ConfigError::Invalid(_) => anyhow!("{name}: {error}"),
+        _ => anyhow!("{error}"),
+    })?;
     if args.check {
+        hide_secrets(&mut config);
         let yaml = config.to_yaml().map_err(|e| anyhow!("{e}"))?;
         std::io::stdout().write_all(yaml.as_bytes())?;
         return Ok(());
@@ -28,6 +33,15 @@ pub fn run(args: Args) -> Result<()> {
         .build()
         .context("cannot start the runtime")?
         .block_on(serve(config))
+}
+
+/// What is shown may be kept by whoever runs the check; it is still a configuration.
+fn hide_secrets(config: &mut Config) {
+    if let Storage::Postgres(postgres) = &mut config.storage
+        && postgres.uri.is_some()
+    {
+        postgres.uri = Some(Secret::new("postgres://(hidden)"));
+    }
 }
 
 async fn serve(config: Config) -> Result<()> {

@@ -128,7 +128,11 @@ fn unknown_fields_and_wrong_types_are_refused_with_their_place() {
             "peers: [{name: us, endpoint: 'us'}]",
             ["peers[0].endpoint", "HOST:PORT"],
         ),
-        (4, "application: {version: v1}", ["application.version: `v1`", "dotted integers"]),
+        (
+            4,
+            "application: {version: v1}",
+            ["application.version: `v1`", "dotted integers"],
+        ),
         (4, "log: other", ["duplicate", "log"]),
     ] {
         let text = format!("{SMALL}{text}\n");
