@@ -130,6 +130,7 @@ impl LogCore {
             stored_at_micros: self.stored_at_micros,
             progress: self.progress.clone(),
             voided: self.voided.clone(),
+            nonce: self.identity.nonce,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidelog_model::{
     ChainHash, Incarnation, Lineage, LineageEntry, LocationName, Origin, VectorTime,
 };
-use tidelog_store::{LogState, Progress, VoidedId};
+use tidelog_store::{Fence, LogState, Progress, VoidedId};
 
 /// A log as its writer last committed it. Readers, sources and targets never look beyond `head`, whatever the database already
 /// shows: what a commit of unknown outcome left behind is nobody's to see until the writer has resolved it.
@@ -30,6 +30,8 @@ pub struct LogView {
     pub progress: Arc<BTreeMap<LocationName, Progress>>,
     /// Ids whose content was taken back.
     pub voided: Arc<Vec<VoidedId>>,
+    /// The nonce under which it was written (0 when nobody has ever held the lease).
+    pub nonce: u64,
 }
 
 impl LogView {
@@ -45,6 +47,15 @@ impl LogView {
             stored_at_micros: state.stored_at_micros,
             progress: Arc::new(state.progress.clone()),
             voided: Arc::new(state.voided.clone()),
+            nonce: state.lease.as_ref().map_or(0, |lease| lease.nonce),
+        }
+    }
+
+    /// What is stored by what this view shows counts as long as this fence holds.
+    pub fn fence(&self) -> Fence {
+        Fence {
+            incarnation: self.current().incarnation,
+            nonce: self.nonce,
         }
     }
 

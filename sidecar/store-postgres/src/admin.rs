@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use tidelog_model::{Incarnation, Position};
-use tidelog_store::{Consumer, EdgeKey, RequestRetention, StoreError};
+use tidelog_store::{Consumer, EdgeKey, Fence, RequestRetention, StoreError};
 
 use crate::error::store_error;
 use crate::read::clamped;
@@ -32,9 +32,17 @@ impl PostgresStore {
         rows.iter().map(consumer).collect()
     }
 
-    pub(crate) async fn write_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        let mut statement = Statement::new(
-            "INSERT INTO consumers (name, incarnation, sequence, updated_at) VALUES (",
+    /// The lock on the lease is what makes judging and writing one: whoever takes the lease waits for it, and one who had to wait for a lease
+    /// that was being taken looks at it again. (Not on `head`, which a commit holds while it waits for the disk.)
+    pub(crate) async fn write_consumer(
+        &self,
+        fence: &Fence,
+        consumer: &Consumer,
+    ) -> Result<bool, StoreError> {
+        let mut statement = Statement::new("WITH l AS (SELECT FROM lease WHERE nonce = ");
+        statement.bind(fence.nonce as i64, "int8").push(
+            " FOR SHARE)
+             INSERT INTO consumers (name, incarnation, sequence, updated_at) SELECT ",
         );
         let position = consumer.position;
         statement.bind(consumer.name.as_str(), "text").push(", ");
@@ -42,11 +50,18 @@ impl PostgresStore {
             .bind(i64::from(position.incarnation.0), "int8")
             .push(", ");
         statement.bind(position.sequence as i64, "int8").push(", ");
-        statement.bind(consumer.updated_at_micros, "int8").push(
-            ") ON CONFLICT (name) DO UPDATE
-               SET incarnation = excluded.incarnation, sequence = excluded.sequence, updated_at = excluded.updated_at",
+        statement
+            .bind(consumer.updated_at_micros, "int8")
+            .push(" FROM l, head h WHERE h.incarnation = ");
+        statement
+            .bind(i64::from(fence.incarnation.0), "int8")
+            .push(" AND h.nonce = ");
+        statement.bind(fence.nonce as i64, "int8").push(
+            " ON CONFLICT (name) DO UPDATE
+               SET incarnation = excluded.incarnation, sequence = excluded.sequence, updated_at = excluded.updated_at
+             RETURNING 1",
         );
-        self.readers.fetch(&statement).await.map(drop)
+        Ok(!self.readers.fetch(&statement).await?.is_empty())
     }
 
     pub(crate) async fn remove_consumer(&self, name: &str) -> Result<bool, StoreError> {

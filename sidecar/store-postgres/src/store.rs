@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidelog_model::{ChainHash, EventId};
 use tidelog_store::{
-    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
+    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, Fence, IdRow, InstanceId, Lease,
     LeaseOutcome, LogState, LogStore, Page, Raise, ReadQuery, RequestRetention, StoreError,
     WriteBatch,
 };
@@ -143,8 +143,8 @@ impl LogStore for PostgresStore {
         self.read_consumers(None).await
     }
 
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.write_consumer(consumer).await
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError> {
+        self.write_consumer(fence, consumer).await
     }
 
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {

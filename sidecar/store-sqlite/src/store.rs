@@ -13,7 +13,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 use tidelog_model::{ChainHash, EventId};
 use tidelog_store::{
-    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, IdRow, InstanceId, Lease,
+    CheckAnswers, CheckQuery, CommitError, Consumer, EdgeKey, Fence, IdRow, InstanceId, Lease,
     LeaseOutcome, LogState, LogStore, Page, Raise, ReadQuery, RequestRetention, StoreError,
     WriteBatch,
 };
@@ -177,9 +177,9 @@ impl LogStore for SqliteStore {
         self.shared.read_consumers(None).await
     }
 
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        let consumer = consumer.clone();
-        self.detached(|shared| async move { shared.write_consumer(&consumer).await })
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError> {
+        let (fence, consumer) = (*fence, consumer.clone());
+        self.detached(move |shared| async move { shared.write_consumer(&fence, &consumer).await })
             .await
     }
 

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, Sqli
 use sqlx::{ConnectOptions, Connection, Sqlite};
 use tidelog_model::{ChainHash, Origin, StoredEvent};
 use tidelog_store::{
-    CommitError, Consumer, EdgeKey, Guard, Raise, Rewrite, StoreError, VoidedId, WriteBatch,
+    CommitError, Consumer, EdgeKey, Fence, Guard, Raise, Rewrite, StoreError, VoidedId, WriteBatch,
 };
 use tokio::sync::MutexGuard;
 
@@ -349,17 +349,25 @@ impl Shared {
             .map_err(|e| store_error(e, place))
     }
 
-    pub async fn write_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
+    pub async fn write_consumer(
+        &self,
+        fence: &Fence,
+        consumer: &Consumer,
+    ) -> Result<bool, StoreError> {
         let query = sqlx::query(
-            "INSERT INTO consumer (name, incarnation, sequence, updated_at) VALUES (?, ?, ?, ?) \
+            "INSERT INTO consumer (name, incarnation, sequence, updated_at) \
+             SELECT ?, ?, ?, ? FROM head WHERE incarnation = ? AND nonce = ? \
              ON CONFLICT (name) DO UPDATE SET incarnation = excluded.incarnation, sequence = excluded.sequence, \
              updated_at = excluded.updated_at",
         )
         .bind(&consumer.name)
         .bind(i64::from(consumer.position.incarnation.0))
         .bind(bounded(consumer.position.sequence))
-        .bind(consumer.updated_at_micros);
-        self.write_one(query, "storing a consumer").await.map(drop)
+        .bind(consumer.updated_at_micros)
+        .bind(i64::from(fence.incarnation.0))
+        .bind(same_bits(fence.nonce));
+        let done = self.write_one(query, "storing a consumer").await?;
+        Ok(done.rows_affected() > 0)
     }
 
     pub async fn forget_consumer(&self, name: &str) -> Result<bool, StoreError> {

@@ -19,6 +19,26 @@ pub struct Guard {
     pub head: u64,
 }
 
+impl Guard {
+    /// The writer, wherever the head is by now.
+    pub fn fence(&self) -> Fence {
+        Fence {
+            incarnation: self.incarnation,
+            nonce: self.nonce,
+        }
+    }
+}
+
+/// Whose word still counts when something is stored beside the batches: the writer's, as long as nobody has taken over and nothing was
+/// raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fence {
+    /// The incarnation that the writer shows.
+    pub incarnation: Incarnation,
+    /// The nonce of the writer's lease.
+    pub nonce: u64,
+}
+
 /// One group commit: events, head, hash, vectors, clock, request ids and progress, all or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriteBatch {

@@ -111,6 +111,7 @@ macro_rules! conformance_suite {
             }
             consumers {
                 consumers_are_created_replaced_and_deleted
+                a_consumer_is_stored_by_the_writer_alone
                 edges_are_paused_and_resumed
             }
             raise {

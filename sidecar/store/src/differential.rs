@@ -24,7 +24,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidelog_model::{Cause, Event, EventId, Incarnation, LocationName, Position, Selector};
 
-use crate::batch::{Guard, Raise, WriteBatch};
+use crate::batch::{Fence, Guard, Raise, WriteBatch};
 use crate::generate::strategy::{any_origin, cause, content, event_type, key};
 use crate::generate::{LEASE_TTL, Peer, Writer, lease, location};
 use crate::log_store::LogStore;
@@ -217,7 +217,7 @@ pub(crate) enum Step {
     Commit(Box<WriteBatch>, Expected),
     Raise(Box<Raise>, Expected),
     TakeLease(crate::state::Lease),
-    PutConsumer(Consumer),
+    PutConsumer(Fence, Consumer),
     DeleteConsumer(String),
     Pause(EdgeKey, bool),
     Read(ReadQuery),
@@ -305,11 +305,18 @@ impl Runner {
                 self.writer.nonce = self.nonce;
                 Step::TakeLease(lease("writer", self.nonce, LEASE_TTL))
             }
-            Op::PutConsumer(which, sequence) => Step::PutConsumer(Consumer {
-                name: format!("consumer {which}"),
-                position: Position::new(Incarnation(1), *sequence),
-                updated_at_micros: self.writer.stored_at_micros,
-            }),
+            Op::PutConsumer(which, sequence) => {
+                let consumer = Consumer {
+                    name: format!("consumer {which}"),
+                    position: Position::new(Incarnation(1), *sequence),
+                    updated_at_micros: self.writer.stored_at_micros,
+                };
+                let mut fence = self.writer.guard().fence();
+                if sequence % 4 == 3 {
+                    fence.nonce += 1;
+                }
+                Step::PutConsumer(fence, consumer)
+            }
             Op::DeleteConsumer(which) => Step::DeleteConsumer(format!("consumer {which}")),
             Op::Pause(which, paused) => {
                 let edge = EdgeKey {

@@ -20,7 +20,7 @@ pub mod memory;
 pub mod query;
 pub mod state;
 
-pub use batch::{Guard, Raise, Rewrite, VoidedId, WriteBatch};
+pub use batch::{Fence, Guard, Raise, Rewrite, VoidedId, WriteBatch};
 pub use error::{CommitError, StoreError};
 pub use log_store::LogStore;
 pub use memory::{MemorySnapshot, MemoryStore};

@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use tidelog_model::{ChainHash, EventId, StoredEvent};
 
-use crate::batch::{Raise, WriteBatch};
+use crate::batch::{Fence, Raise, WriteBatch};
 use crate::error::{CommitError, StoreError};
 use crate::query::{CheckAnswers, CheckQuery, IdRow, Page, ReadQuery, RequestRetention};
 use crate::state::{Consumer, EdgeKey, InstanceId, Lease, LeaseOutcome, LogState};
@@ -98,8 +98,11 @@ pub trait LogStore: Send + Sync + 'static {
     /// All consumers by name.
     async fn consumers(&self) -> Result<Vec<Consumer>, StoreError>;
 
-    /// Creates or replaces a consumer. Whether the position may move is decided by the caller.
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError>;
+    /// Creates or replaces a consumer. Whether the position may move is decided by the caller, from what the writer of `fence` shows.
+    ///
+    /// `Ok(false)`: that writer was taken over or has raised since; nothing was changed. Judged and written as one: a process that was frozen
+    /// in between can never put back a position that its successor has acknowledged.
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError>;
 
     /// Forgets a consumer. `Ok(false)`: there was none.
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError>;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tidelog_model::{ChainHash, EventId};
 
-use crate::batch::{Raise, WriteBatch};
+use crate::batch::{Fence, Raise, WriteBatch};
 use crate::error::{CommitError, StoreError};
 use crate::log_store::LogStore;
 use crate::query::{CheckAnswers, CheckQuery, IdRow, Page, ReadQuery, RequestRetention};
@@ -137,11 +137,8 @@ impl LogStore for MemoryStore {
         Ok(self.contents().consumers.values().cloned().collect())
     }
 
-    async fn put_consumer(&self, consumer: &Consumer) -> Result<(), StoreError> {
-        self.contents()
-            .consumers
-            .insert(consumer.name.clone(), consumer.clone());
-        Ok(())
+    async fn put_consumer(&self, fence: &Fence, consumer: &Consumer) -> Result<bool, StoreError> {
+        Ok(self.contents().put_consumer(fence, consumer))
     }
 
     async fn delete_consumer(&self, name: &str) -> Result<bool, StoreError> {

@@ -116,7 +116,7 @@ pub enum Effect {
     },
     /// Make committed events visible.
     Publish {
-        /// The events of the batch.
+        /// The events of the batch. None when it was vectors only, or when the writer goes on under another nonce.
         events: Vec<tidelog_model::StoredEvent>,
         /// The log after it.
         view: Box<LogView>,

@@ -193,7 +193,13 @@ impl Writer {
                 ));
                 self.give_up(batch, plan.outcomes, &lost, effects);
                 if let Some(nonce) = resolution.nonce {
-                    return self.core.set_nonce(nonce);
+                    self.core.set_nonce(nonce);
+                    // Nothing was added, but what is stored beside the batches has to name the new nonce from now on.
+                    effects.push(Effect::Publish {
+                        events: Vec::new(),
+                        view: Box::new(self.core.view()),
+                    });
+                    return;
                 }
             }
             Fate::Changed => Self::fail(batch, &Refusal::NotWriter, effects),

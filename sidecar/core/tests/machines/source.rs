@@ -212,6 +212,7 @@ fn view(log: &Peer, lineage: &Lineage, covered: &VectorTime) -> LogView {
         stored_at_micros: NOW,
         progress: Arc::default(),
         voided: Arc::default(),
+        nonce: 1,
     }
 }
 

@@ -37,6 +37,7 @@ impl Bench {
             stored_at_micros: NOW,
             progress: Arc::default(),
             voided: Arc::default(),
+            nonce: 1,
         };
         if position > 0 {
             let progress = Progress {

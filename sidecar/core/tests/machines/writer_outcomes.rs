@@ -4,7 +4,7 @@ use tidelog_core::{
     Effect, FrameFault, FrameOutcome, Input, LogCore, Refusal, Resolution, StopReason, Work,
 };
 use tidelog_model::{Incarnation, LineageEntry};
-use tidelog_store::{CommitError, Guard, LogStore, Raise, StoreError, WriteBatch};
+use tidelog_store::{CommitError, Fence, Guard, LogStore, Raise, StoreError, WriteBatch};
 
 use crate::bench::{
     APPLIED, Peer, core_of, foreign, id, keyed, lease, name, now, request, take_lease, vector,
@@ -88,6 +88,16 @@ fn an_unknown_commit_that_did_not_happen_is_refused_for_certain() {
         Err(CommitError::Fenced),
         "and never will"
     );
+    // Consumers are stored under the nonce that is shown: from now on under the new one.
+    let shown = bench.said.iter().find_map(|effect| match effect {
+        Effect::Publish { events, view } => Some((events.len(), view.fence())),
+        _ => None,
+    });
+    let fence = Fence {
+        incarnation: Incarnation(1),
+        nonce: 5,
+    };
+    assert_eq!(shown, Some((0, fence)));
     bench.append(2, request(&["y"]));
     bench.tell(Input::Go);
     bench.settle();

@@ -24,7 +24,7 @@ async fn hold_head(database: &Database<'_>) -> PgConnection {
 }
 
 /// The server process that waits for something of this kind; waits until there is one.
-async fn waiting_backend(database: &Database<'_>, condition: &str) -> String {
+pub async fn waiting_backend(database: &Database<'_>, condition: &str) -> String {
     let statement = format!(
         "SELECT pid FROM pg_stat_activity WHERE datname = '{}' AND application_name LIKE 'tidelog%' AND {condition}",
         database.name
@@ -394,72 +394,6 @@ async fn integers_that_somebody_else_gave_out_are_learned() {
         reader.event(4).await.unwrap().as_ref(),
         batch.events.first()
     );
-}
-
-/// What a fail-over does to connections.
-fn end_all_sessions(database: &Database<'_>) {
-    database.sql(&format!(
-        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()",
-        database.name
-    ));
-}
-
-/// An asynchronous fail-over that loses a commit of vectors only: head, nonce and incarnation are what the writer remembers, and yet an
-/// integer that it has learned is not there.
-#[tokio::test]
-async fn a_new_connection_forgets_integers_that_the_database_does_not_hold() {
-    let database = Database::new().await;
-    let store = database.open().await;
-    let mut writer = Writer::start(&store).await;
-    store.commit(&writer.append(1, |_, _| {})).await.unwrap();
-    database.sql("CREATE TABLE public.h AS TABLE tidelog.head");
-    let mut vectors = writer.receive("us", 1, Vec::new());
-    let ap: tidelog_model::Origin = "ap#1".parse().unwrap();
-    writer.covered_vector.raise(&ap, 9);
-    vectors.covered_vector.raise(&ap, 9);
-    store.commit(&vectors).await.unwrap();
-
-    database.sql(
-        "DELETE FROM tidelog.origins WHERE location = 'ap'; DELETE FROM tidelog.progress;
-         UPDATE tidelog.head SET covered_vector = h.covered_vector, clock_micros = h.clock_micros, stored_at = h.stored_at FROM public.h",
-    );
-    end_all_sessions(&database);
-    let batch = writer.append(2, |_, _| {});
-    store.commit(&batch).await.unwrap();
-    let state = store.state().await.unwrap();
-    assert_eq!(state.head, 3);
-    assert_eq!(state.covered_vector, batch.covered_vector);
-    let successor = Writer::start_as(&store, "eu", 2).await;
-    assert_eq!(successor.covered_vector, batch.covered_vector);
-}
-
-#[tokio::test]
-async fn a_connection_to_another_database_than_the_lease_was_taken_in_stops_the_writer() {
-    let database = Database::new().await;
-    let store = database.open().await;
-    let mut writer = Writer::start(&store).await;
-    store.commit(&writer.append(1, |_, _| {})).await.unwrap();
-    let before = contents(&store).await;
-    // A restore on the running server: guard and all are as they were.
-    database.sql("CREATE TABLE public.h AS TABLE tidelog.head; TRUNCATE tidelog.head; INSERT INTO tidelog.head TABLE public.h");
-    end_all_sessions(&database);
-    let batch = writer.clone().append(2, |_, _| {});
-    for _ in 0..2 {
-        assert_eq!(store.commit(&batch).await, Err(CommitError::Fenced));
-    }
-    let all = pages(&store, &query(0, u64::MAX, Selector::default())).await;
-    let hash = store.hash_at(0).await.unwrap().unwrap();
-    let mut raises = [
-        writer.clone().raise(5),
-        writer.clone().rewrite(5, hash, &all),
-    ];
-    for raise in &mut raises {
-        assert_eq!(store.raise(raise).await, Err(CommitError::Fenced));
-    }
-    assert_eq!(contents(&store).await, before);
-    // Whoever takes the lease has seen what this database holds.
-    let mut successor = Writer::start_as(&store, "eu", 2).await;
-    store.commit(&successor.append(2, |_, _| {})).await.unwrap();
 }
 
 #[tokio::test]

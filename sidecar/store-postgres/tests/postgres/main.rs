@@ -11,4 +11,5 @@ mod failures;
 mod fixture;
 mod opening;
 mod plans;
+mod takeover;
 mod wal;

@@ -62,7 +62,8 @@ async fn synchronous_commit_is_forced_whatever_role_database_or_uri_say() {
         position: tidelog_model::Position::default(),
         updated_at_micros: 0,
     };
-    store.put_consumer(&consumer).await.unwrap();
+    let fence = writer.guard().fence();
+    assert_eq!(store.put_consumer(&fence, &consumer).await, Ok(true));
     let seen = database.sql("SELECT DISTINCT setting FROM public.seen");
     assert_eq!(seen, "on read committed 0");
     let times = database.sql("SELECT count(*) FROM public.seen");

@@ -178,7 +178,8 @@ pub async fn what_was_written_is_there_after_reopening(fixture: &dyn Fixture) {
         position: "7/12".parse().expect("a position"),
         updated_at_micros: 5,
     };
-    store.put_consumer(&consumer).await.expect("a consumer");
+    let fence = writer.guard().fence();
+    assert_eq!(store.put_consumer(&fence, &consumer).await, Ok(true));
     let edge = EdgeKey {
         source: location("us"),
         target: location("eu"),

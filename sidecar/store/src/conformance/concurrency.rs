@@ -102,7 +102,8 @@ pub async fn dropped_writes_leave_a_working_store(fixture: &dyn Fixture) {
                 position: tidelog_model::Position::default(),
                 updated_at_micros: 0,
             };
-            store.put_consumer(&consumer).await.expect("a consumer");
+            let fence = writer.guard().fence();
+            assert_eq!(store.put_consumer(&fence, &consumer).await, Ok(true));
         };
         dropped_after(Duration::from_micros(u64::from(round) * 20), renew).await;
     }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use tidelog_model::Incarnation;
+
 use super::{Fixture, reopened, started};
-use crate::generate::location;
+use crate::batch::Fence;
+use crate::generate::{Writer, location};
 use crate::state::{Consumer, EdgeKey};
 
 fn consumer(name: &str, position: &str, at: i64) -> Consumer {
@@ -16,7 +19,13 @@ fn consumer(name: &str, position: &str, at: i64) -> Consumer {
 
 /// The store keeps what it is told, also when the position goes back.
 pub async fn consumers_are_created_replaced_and_deleted(fixture: &dyn Fixture) {
-    let (store, _) = started(fixture).await;
+    let (store, mut writer) = started(fixture).await;
+    // Moving the head is not a reason to refuse: the fence is the writer's, not the batch's.
+    let fence = writer.guard().fence();
+    store
+        .commit(&writer.append(1, |_, _| {}))
+        .await
+        .expect("a commit");
     assert_eq!(store.consumer("b").await, Ok(None));
     assert_eq!(store.delete_consumer("b").await, Ok(false));
     let largest = Consumer {
@@ -32,7 +41,7 @@ pub async fn consumers_are_created_replaced_and_deleted(fixture: &dyn Fixture) {
         largest.clone(),
         consumer("b", "1/3", 13),
     ] {
-        store.put_consumer(&c).await.expect("a consumer");
+        assert_eq!(store.put_consumer(&fence, &c).await, Ok(true));
     }
     assert_eq!(
         store.consumer("b").await,
@@ -54,6 +63,51 @@ pub async fn consumers_are_created_replaced_and_deleted(fixture: &dyn Fixture) {
     assert_eq!(store.delete_consumer("b").await, Ok(false));
     assert_eq!(store.consumer("b").await, Ok(None));
     assert_eq!(store.consumers().await.expect("consumers").len(), 3);
+}
+
+/// A process that was frozen after it had judged a position changes nothing when it thaws, neither an acknowledged position nor one that was
+/// never stored.
+pub async fn a_consumer_is_stored_by_the_writer_alone(fixture: &dyn Fixture) {
+    let store = fixture.open().await;
+    let stored = consumer("stored", "1/1", 10);
+    for nonce in [0, 1] {
+        let nobody = Fence {
+            incarnation: Incarnation(0),
+            nonce,
+        };
+        assert_eq!(store.put_consumer(&nobody, &stored).await, Ok(false));
+    }
+    let mut writer = Writer::start(store.as_ref()).await;
+    let first = writer.guard().fence();
+    assert_eq!(store.put_consumer(&first, &stored).await, Ok(true));
+    store
+        .raise(&writer.raise(7))
+        .await
+        .expect("a raise of the same writer");
+    let raised = writer.guard().fence();
+    let acknowledged = consumer("stored", "7/0", 11);
+    assert_eq!(store.put_consumer(&raised, &acknowledged).await, Ok(true));
+    let successor = Writer::start_as(store.as_ref(), "eu", u64::MAX).await;
+    let second = successor.guard().fence();
+    let latest = consumer("stored", "7/9", 12);
+    assert_eq!(store.put_consumer(&second, &latest).await, Ok(true));
+
+    let zero = Fence { nonce: 0, ..second };
+    let elsewhere = Fence {
+        incarnation: Incarnation(8),
+        ..second
+    };
+    for stale in [first, raised, zero, elsewhere] {
+        for late in [consumer("stored", "1/2", 13), consumer("new", "1/0", 13)] {
+            assert_eq!(
+                store.put_consumer(&stale, &late).await,
+                Ok(false),
+                "{stale:?}"
+            );
+        }
+    }
+    assert_eq!(store.consumers().await, Ok(vec![latest.clone()]));
+    assert_eq!(store.put_consumer(&second, &latest).await, Ok(true));
 }
 
 /// Pausing and resuming twice is the same as once; directions are different edges.

@@ -44,10 +44,10 @@ pub(super) async fn observe(store: &dyn LogStore, step: &Step) -> Observation {
             .acquire_lease(lease)
             .await
             .map(|o| Observation::Granted(matches!(o, LeaseOutcome::Acquired(_)))),
-        Step::PutConsumer(consumer) => store
-            .put_consumer(consumer)
+        Step::PutConsumer(fence, consumer) => store
+            .put_consumer(fence, consumer)
             .await
-            .map(|()| Observation::Done),
+            .map(Observation::Granted),
         Step::DeleteConsumer(name) => store.delete_consumer(name).await.map(Observation::Deleted),
         Step::Pause(edge, paused) => store
             .set_paused(edge, *paused)

@@ -9,7 +9,7 @@ use tidelog_model::{
     canonical,
 };
 
-use crate::batch::{Guard, Raise, VoidedId, WriteBatch};
+use crate::batch::{Fence, Guard, Raise, VoidedId, WriteBatch};
 use crate::error::{CommitError, StoreError};
 use crate::query::{
     CauseKey, CheckAnswers, CheckQuery, ConditionQuery, IdRow, Page, ReadQuery, RequestRetention,
@@ -107,12 +107,24 @@ impl Contents {
         }
     }
 
-    fn check_guard(&self, guard: &Guard) -> Result<(), CommitError> {
+    fn holds(&self, fence: &Fence) -> bool {
         let incarnation = self.lineage.current().map(|e| e.incarnation);
-        let held = incarnation.unwrap_or_default() == guard.incarnation
-            && self.head() == guard.head
-            && self.lease.as_ref().is_some_and(|l| l.nonce == guard.nonce);
+        incarnation.unwrap_or_default() == fence.incarnation
+            && self.lease.as_ref().is_some_and(|l| l.nonce == fence.nonce)
+    }
+
+    fn check_guard(&self, guard: &Guard) -> Result<(), CommitError> {
+        let held = self.holds(&guard.fence()) && self.head() == guard.head;
         held.then_some(()).ok_or(CommitError::Fenced)
+    }
+
+    pub(super) fn put_consumer(&mut self, fence: &Fence, consumer: &Consumer) -> bool {
+        let held = self.holds(fence);
+        if held {
+            self.consumers
+                .insert(consumer.name.clone(), consumer.clone());
+        }
+        held
     }
 
     pub(super) fn commit(&mut self, batch: &WriteBatch) -> Result<(), CommitError> {
