@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use tidelog_core::{
-    Effect, FrameOutcome, Input, ProvenHead, Resolution, StopReason, Ticket, Writer,
+    Effect, FrameOutcome, Input, ProvenHead, Refusal, Resolution, StopReason, Ticket, Writer,
 };
 use tidelog_store::{InstanceId, LeaseOutcome, StoreError};
 use tokio::sync::oneshot;
@@ -47,7 +47,13 @@ pub(crate) struct Driver<'a> {
     looking: Option<InFlight<Look>>,
     commit_started: Option<Instant>,
     resolve_pause: Duration,
+    /// The head that others have been shown.
+    shown: u64,
     stopped: Option<StopReason>,
+    /// Nothing may follow this writer.
+    shut_down: bool,
+    /// Nobody is left who could ask for anything.
+    alone: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -58,6 +64,7 @@ impl<'a> Driver<'a> {
         nonce: u64,
     ) -> Self {
         let epoch = *supervisor.epoch.borrow();
+        let shown = writer.core().view().head;
         Self {
             supervisor,
             writer,
@@ -70,7 +77,10 @@ impl<'a> Driver<'a> {
             looking: None,
             commit_started: None,
             resolve_pause: Duration::ZERO,
+            shown,
             stopped: None,
+            shut_down: false,
+            alone: false,
         }
     }
 
@@ -95,9 +105,10 @@ impl<'a> Driver<'a> {
                     self.drain();
                     self.handle(input);
                 }
-                count = self.supervisor.inbox.recv_many(&mut commands, 256) => {
+                count = self.supervisor.inbox.recv_many(&mut commands, 256), if !self.alone => {
                     if count == 0 {
-                        self.handle(Input::ShutDown);
+                        self.alone = true;
+                        self.shut_down();
                     }
                     for command in commands.drain(..) {
                         self.take(command);
@@ -128,6 +139,7 @@ impl<'a> Driver<'a> {
             reason: self.stopped.unwrap_or(StopReason::ShutDown),
             head,
             nonces: self.nonces,
+            shut_down: self.shut_down,
         }
     }
 
@@ -157,14 +169,14 @@ impl<'a> Driver<'a> {
                 self.supervisor.options.stamp = stamp.clone();
                 self.handle(Input::Stamp(stamp));
             }
-            Command::Loss(event) => self.stop_for_loss(event),
+            Command::Loss(event) => self.stop(StopReason::LossProven(event)),
             Command::Recovered(epoch) => {
                 if epoch == self.epoch {
                     self.recovered();
                 }
             }
             Command::Ends(ends) => self.supervisor.publisher.set_ends(ends),
-            Command::ShutDown => self.handle(Input::ShutDown),
+            Command::ShutDown => self.shut_down(),
         }
     }
 
@@ -182,29 +194,57 @@ impl<'a> Driver<'a> {
         if self.stopped.is_some() {
             return self.turn_away(input);
         }
-        let effects = self.writer.handle(input, self.supervisor.now());
-        for effect in effects {
-            // Once stopped nothing more leaves: nobody may see what the witness does not know.
+        let mut effects = self.writer.handle(input, self.supervisor.now()).into_iter();
+        for effect in effects.by_ref() {
+            if let Effect::Witness { head, hash } = effect {
+                let head = ProvenHead {
+                    sequence: head,
+                    hash,
+                };
+                if let Err(error) = self.supervisor.options.witness.committed(head) {
+                    return self.withhold(&error, effects);
+                }
+                continue;
+            }
+            self.carry_out(effect);
             if self.stopped.is_some() {
                 break;
             }
-            self.carry_out(effect);
         }
+    }
+
+    /// The witness does not know of the last commit: nobody else may either, it could be lost without being missed. Only requests of that
+    /// commit are in the log without being told so; everything else has not been sent to the database and never will be.
+    fn withhold(&mut self, error: &std::io::Error, effects: impl Iterator<Item = Effect>) {
+        tracing::error!(%error, "the witness cannot be written; the writer stops until it can");
+        for effect in effects {
+            let Effect::Answer(ticket, outcome) = effect else {
+                continue;
+            };
+            let text = "it is committed, but the witness of this location cannot be written";
+            let outcome = match *outcome {
+                Ok(old) if old.replayed && old.last_sequence <= self.shown => Ok(old),
+                Ok(_) => Err(Refusal::OutcomeUnknown(text.to_owned())),
+                // What it says may speak of the commit.
+                Err(_) => Err(Refusal::NotWriter),
+            };
+            if let Some(Reply::Append(reply)) = self.replies.remove(&ticket) {
+                reply.send(outcome);
+            }
+        }
+        for (_, reply) in self.replies.drain() {
+            refuse(reply, self.shut_down);
+        }
+        let reason = format!("the witness cannot be written: {error}");
+        self.stopped = Some(StopReason::StateChanged(reason));
     }
 
     /// After the stop: whoever still comes is told to come again.
     fn turn_away(&mut self, input: Input) {
-        if let Input::Append(ticket, _) | Input::Work(ticket, _) = input {
-            match self.replies.remove(&ticket) {
-                Some(Reply::Append(reply)) => reply.send(Err(match self.stopped {
-                    Some(StopReason::ShutDown) => tidelog_core::Refusal::ShuttingDown,
-                    _ => tidelog_core::Refusal::NotWriter,
-                })),
-                Some(Reply::Work(reply)) => {
-                    let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
-                }
-                None => {}
-            }
+        if let Input::Append(ticket, _) | Input::Work(ticket, _) = input
+            && let Some(reply) = self.replies.remove(&ticket)
+        {
+            refuse(reply, self.shut_down);
         }
     }
 
@@ -222,22 +262,8 @@ impl<'a> Driver<'a> {
                 self.start(async move { Input::Found(store.find(&ids).await) });
             }
             Effect::Resolve { planned_head } => self.resolve(planned_head),
-            Effect::Witness { head, hash } => {
-                let head = ProvenHead {
-                    sequence: head,
-                    hash,
-                };
-                if let Err(error) = self.supervisor.options.witness.committed(head) {
-                    // An answer that the witness does not know of could be lost without being missed.
-                    tracing::error!(%error, "the witness cannot be written; the writer stops until it can");
-                    let text =
-                        "it is committed, but the witness of this location cannot be written";
-                    self.end(
-                        StopReason::StateChanged(format!("the witness cannot be written: {error}")),
-                        &tidelog_core::Refusal::OutcomeUnknown(text.to_owned()),
-                    );
-                }
-            }
+            // Seen to before.
+            Effect::Witness { .. } => {}
             Effect::Publish { events, view } => self.publish(events, *view),
             Effect::Answer(ticket, outcome) => {
                 let counters = &self.supervisor.counters;
@@ -285,6 +311,7 @@ impl<'a> Driver<'a> {
             counters.commit_micros.fetch_add(micros, Ordering::Relaxed);
         }
         self.resolve_pause = Duration::ZERO;
+        self.shown = view.head;
         self.nonces.drain(..self.nonces.len().saturating_sub(1));
         self.supervisor.publisher.publish(events, view);
     }
@@ -361,8 +388,6 @@ impl<'a> Driver<'a> {
         }
         match found {
             Ok((true, instance)) if instance == self.instance => {}
-            // A commit in flight decides first: its outcome is known or resolved by the writer, then the next look stops it.
-            Ok(_) if self.in_flight.is_some() => {}
             Ok((false, _)) => self.stop(StopReason::Fenced),
             Ok((true, instance)) => {
                 let detail = format!("database instance {} became {instance}", self.instance);
@@ -372,32 +397,16 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn stop_for_loss(&mut self, event: Box<tidelog_core::FrameEvent>) {
-        self.stop(StopReason::LossProven(event));
-    }
-
-    /// Stops from outside of the state machine. A commit in flight stays undecided here; the next start reads what became of it.
+    /// Stops when the commit in flight, if there is one, has been decided.
     fn stop(&mut self, reason: StopReason) {
-        let refusal = if self.in_flight.take().is_some() {
-            let text = "the writer stopped while it was committing".to_owned();
-            tidelog_core::Refusal::OutcomeUnknown(text)
-        } else {
-            tidelog_core::Refusal::NotWriter
-        };
-        self.end(reason, &refusal);
+        self.handle(Input::Stop(reason));
     }
 
-    /// Answers everybody who waits with one error and stops.
-    fn end(&mut self, reason: StopReason, refusal: &tidelog_core::Refusal) {
-        for (_, reply) in self.replies.drain() {
-            match reply {
-                Reply::Append(reply) => reply.send(Err(refusal.clone())),
-                Reply::Work(reply) => {
-                    let _ = reply.send(FrameOutcome::Failed("the writer has stopped".into()));
-                }
-            }
-        }
-        self.stopped = Some(reason);
+    fn shut_down(&mut self) {
+        self.shut_down = true;
+        // Whoever comes from now on is told by the closed inbox.
+        self.supervisor.inbox.close();
+        self.handle(Input::ShutDown);
     }
 
     fn recovered(&mut self) {
@@ -416,6 +425,21 @@ impl<'a> Driver<'a> {
                 Err(error) => tracing::warn!(%error, "request ids not pruned"),
             }
         });
+    }
+}
+
+/// Answers what has not been sent to the database.
+fn refuse(reply: Reply, shut_down: bool) {
+    let refusal = if shut_down {
+        Refusal::ShuttingDown
+    } else {
+        Refusal::NotWriter
+    };
+    match reply {
+        Reply::Append(reply) => reply.send(Err(refusal)),
+        Reply::Work(reply) => {
+            let _ = reply.send(FrameOutcome::Failed(refusal.to_string()));
+        }
     }
 }
 

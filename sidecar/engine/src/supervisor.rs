@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tidelog_core::{
-    FrameEvent, Identity, LogCore, LogView, ProvenHead, StartDecision, StopReason, Writer,
-    decide_start, next_incarnation, plan_late_raise,
+    FrameEvent, FrameOutcome, Identity, LogCore, LogView, ProvenHead, Refusal, StartDecision,
+    StopReason, Writer, decide_start, next_incarnation, plan_late_raise,
 };
 use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime};
 use tidelog_store::{
@@ -53,6 +53,8 @@ pub(crate) struct Stopped {
     pub(crate) head: ProvenHead,
     /// What it wrote under, the last one at the end.
     pub(crate) nonces: Vec<u64>,
+    /// Nothing may follow it, whatever it stopped for.
+    pub(crate) shut_down: bool,
 }
 
 pub(crate) struct Supervisor {
@@ -120,13 +122,9 @@ impl Supervisor {
                 }
             }
         }
+        self.close_inbox().await;
         self.publisher.close(Closed::ShuttingDown);
         self.set_phase(LogPhase::Stopped);
-        // What came in while the writer finished was never looked at: nothing about it is unknown.
-        self.inbox.close();
-        while let Some(command) = self.inbox.recv().await {
-            self.refuse(command);
-        }
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -197,19 +195,25 @@ impl Supervisor {
         }
     }
 
-    pub(crate) fn refuse(&mut self, command: Command) {
-        use tidelog_core::{FrameOutcome, Refusal};
+    /// What has come in and was never looked at is told so: nothing about it is unknown.
+    async fn close_inbox(&mut self) {
+        self.inbox.close();
+        while let Some(command) = self.inbox.recv().await {
+            self.answer(command, Refusal::ShuttingDown);
+        }
+    }
+
+    fn refuse(&mut self, command: Command) {
+        let refusal = match &self.status.borrow().phase {
+            LogPhase::Failing(reason) => Refusal::Store(StoreError::Unavailable(reason.clone())),
+            _ => Refusal::NotWriter,
+        };
+        self.answer(command, refusal);
+    }
+
+    fn answer(&mut self, command: Command, refusal: Refusal) {
         match command {
-            Command::Append(_, reply) => {
-                let refusal = match &self.status.borrow().phase {
-                    LogPhase::Failing(reason) => {
-                        Refusal::Store(StoreError::Unavailable(reason.clone()))
-                    }
-                    LogPhase::Stopped => Refusal::ShuttingDown,
-                    _ => Refusal::NotWriter,
-                };
-                reply.send(Err(refusal));
-            }
+            Command::Append(_, reply) => reply.send(Err(refusal)),
             Command::Work(_, _, reply) => {
                 let _ = reply.send(FrameOutcome::Failed(
                     "this process is not the writer".into(),
@@ -555,8 +559,9 @@ impl Supervisor {
             reason,
             head,
             nonces,
+            shut_down,
         } = Driver::new(self, writer, instance, nonce).run().await;
-        if reason != StopReason::ShutDown {
+        if !shut_down {
             // Now and not when the next writer is ready: until then nothing may be said in the name of a log that is perhaps no more. Not
             // serving comes first, so that edges wait.
             self.set_phase(LogPhase::Starting);
@@ -566,6 +571,7 @@ impl Supervisor {
         self.status.send_modify(|s| s.writer_since_micros = None);
         self.memory = match reason {
             StopReason::ShutDown => {
+                self.close_inbox().await;
                 self.finish(head, &nonces).await;
                 return Ended::ShutDown;
             }
@@ -587,6 +593,9 @@ impl Supervisor {
                 }
             }
         };
+        if shut_down {
+            return Ended::ShutDown;
+        }
         Ended::Again
     }
 

@@ -16,7 +16,7 @@ use crate::faulty::{Faulty, Gate};
 use crate::rig::{Rig, request};
 
 /// An event that another location has written, as it travels.
-fn foreign(id: &str, context: &str) -> FrameEvent {
+pub fn foreign(id: &str, context: &str) -> FrameEvent {
     let event = Event {
         id: id.parse().unwrap(),
         context: context.parse().unwrap(),
