@@ -191,7 +191,9 @@ impl RunningLocation {
                 location: config.location.to_string(),
                 error,
             })?;
-        let owner = format!("{} (process {})", config.location, std::process::id());
+        let host = rustix::system::uname();
+        let host = host.nodename().to_string_lossy();
+        let owner = render::owner(&config.location, &host, std::process::id(), rand::random());
         let options =
             render::log_options(&config, store.clone(), &owner, &addresses.api.to_string());
         let log = LogHandle::start(options);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelog_config::Config;
 use tidelog_core::{Stamp, WriterLimits};
 use tidelog_engine::{Clock, FileWitness, LogOptions, Random, ReaderOptions, WitnessKeeper};
-use tidelog_model::caps;
+use tidelog_model::{LocationName, caps};
 use tidelog_replication::{ReplicationOptions, ReplicationSettings, Tuning};
 use tidelog_store::{LogStore, RequestRetention};
 
@@ -28,6 +28,12 @@ fn count(n: u32) -> usize {
 
 fn size(bytes: tidelog_config::ByteSize) -> usize {
     usize::try_from(bytes.get()).unwrap_or(usize::MAX)
+}
+
+/// Who asks for the lease, for people, and never the same in two processes: whoever has the same owner takes the lease over at once. The
+/// number of a process alone is 1 in most containers, and a host name comes back with the next container of its name.
+pub(crate) fn owner(location: &LocationName, host: &str, process: u32, run: u32) -> String {
+    format!("{location} on {host} (process {process}, run {run:08x})")
 }
 
 pub(crate) fn stamp(config: &Config) -> Stamp {
@@ -101,4 +107,17 @@ pub(crate) fn replication_options(
 
 pub(crate) fn replication_settings(config: &Config) -> Result<ReplicationSettings, StartError> {
     ReplicationSettings::try_from(config).map_err(|error| StartError::Config(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_containers_of_one_name_and_process_number_are_two_owners() {
+        let location = LocationName::new("eu").unwrap();
+        let of = |run| owner(&location, "orders-0", 1, run);
+        assert_eq!(of(0x2f), "eu on orders-0 (process 1, run 0000002f)");
+        assert_ne!(of(1), of(2));
+    }
 }

@@ -135,3 +135,22 @@ async fn streams_that_nobody_uses_do_not_hold_up_a_stop() {
     );
     drop((pipe, watching));
 }
+
+/// Whoever asks under the name of the holder takes the lease over at once: no two lives may share one, not even on one host under one number.
+#[tokio::test]
+async fn each_life_of_a_location_asks_for_the_lease_under_a_name_of_its_own() {
+    async fn owner(site: &Site) -> String {
+        let mut admin = site.admin();
+        let status = ok(admin.get_status(v1::GetStatusRequest::default())).await;
+        status.status.unwrap().writer.unwrap().owner
+    }
+    let site = Site::sqlite().await;
+    let first = owner(&site).await;
+    let number = format!("(process {}, run ", std::process::id());
+    assert!(
+        first.starts_with("eu on ") && first.contains(&number),
+        "{first}"
+    );
+    let site = site.restart().await;
+    assert_ne!(owner(&site).await, first);
+}
