@@ -27,4 +27,4 @@ mod storage;
 mod witness;
 
 pub use listen::ListenError;
-pub use location::{Addresses, Applied, RunningLocation, StartError};
+pub use location::{Addresses, Applied, LocationOptions, RunningLocation, StartError};

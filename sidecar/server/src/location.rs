@@ -62,6 +62,13 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
+/// What the configuration does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LocationOptions {
+    /// It belongs to a development network, whose edges may be cut by command.
+    pub development: bool,
+}
+
 /// What became of a new configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -82,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) storage: String,
     pub(crate) started_at_micros: i64,
     pub(crate) stopping: CancellationToken,
+    pub(crate) options: LocationOptions,
     config: Arc<RwLock<Config>>,
 }
 
@@ -176,9 +184,14 @@ pub struct RunningLocation {
 }
 
 impl RunningLocation {
+    /// Starts a location as it runs in earnest.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, LocationOptions::default()).await
+    }
+
     /// Binds the ports, opens the database, starts log, replication and services. Returns when the ports are open; the log may still be
     /// looking at its database ([`Self::status`] tells).
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start_with(config: Config, options: LocationOptions) -> Result<Self, StartError> {
         config
             .validate()
             .map_err(|e| StartError::Config(e.to_string()))?;
@@ -194,9 +207,12 @@ impl RunningLocation {
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
         let owner = render::owner(&config.location, &host, std::process::id(), rand::random());
-        let options =
-            render::log_options(&config, store.clone(), &owner, &addresses.api.to_string());
-        let log = LogHandle::start(options);
+        let log = LogHandle::start(render::log_options(
+            &config,
+            store.clone(),
+            &owner,
+            &addresses.api.to_string(),
+        ));
         let replication =
             Replication::start(render::replication_options(&config, settings), log.clone())
                 .await
@@ -211,7 +227,7 @@ impl RunningLocation {
             application_name: config.application.name.clone(),
             application_version: config.application.version.clone(),
         };
-        let describe = Describe::new(about, recovered_rx, log.clone());
+        let describe = Describe::new(about, &config, recovered_rx, log.clone());
         let shared = Shared {
             log: log.clone(),
             replication: replication.clone(),
@@ -221,6 +237,7 @@ impl RunningLocation {
             storage: storage::describe(&config),
             started_at_micros: now_micros(),
             stopping: CancellationToken::new(),
+            options,
             config: Arc::new(RwLock::new(config)),
         };
         let health = health::Health::new().await;

@@ -56,6 +56,18 @@ impl AdminApi {
         Ok(key)
     }
 
+    /// Cutting shows what a broken network does. Where a network is needed nobody may break it by one call.
+    fn development_only(&self, what: &str, edge: &EdgeKey) -> Result<(), ApiError> {
+        if self.shared.options.development {
+            return Ok(());
+        }
+        let message = format!(
+            "{edge} cannot be {what}: {} is not part of a network of `tidelog dev`; pause the edge instead",
+            self.shared.describe.about().location
+        );
+        Err(ApiError::new(ErrorReason::InvalidRequest, message))
+    }
+
     fn edge_status(&self, key: &EdgeKey) -> Option<v1::EdgeStatus> {
         let context = status::Context::of(&self.shared);
         self.shared
@@ -163,6 +175,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::CutEdgeResponse>, Status> {
         let request = request.into_inner();
         let key = self.edge(&request.log, request.edge)?;
+        self.development_only("cut", &key)?;
         self.shared
             .replication
             .cut(&key)
@@ -178,6 +191,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::HealEdgeResponse>, Status> {
         let request = request.into_inner();
         let key = self.edge(&request.log, request.edge)?;
+        self.development_only("healed", &key)?;
         self.shared
             .replication
             .heal(&key)

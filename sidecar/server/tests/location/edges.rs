@@ -2,8 +2,10 @@
 
 use tidelog_config::Config;
 use tidelog_filter::{Filter, FilterSet, OnError};
-use tidelog_proto::v1::{EdgeState, LocationStatus};
-use tidelog_server::RunningLocation;
+use tidelog_proto::error::{ApiError, ErrorReason};
+use tidelog_proto::v1::admin_service_client::AdminServiceClient;
+use tidelog_proto::v1::{CutEdgeRequest, Edge, EdgeState, HealEdgeRequest, LocationStatus};
+use tidelog_server::{LocationOptions, RunningLocation};
 
 use crate::support::{config, config_of, log_client, request, serving, until};
 
@@ -152,4 +154,50 @@ async fn a_target_beyond_the_threshold_of_its_link_is_not_synced_and_says_so() {
         "{warning}"
     );
     pair.stop().await;
+}
+
+#[tokio::test]
+async fn edges_are_cut_and_healed_on_a_development_network_only() {
+    let edge = || {
+        Some(Edge {
+            source: "eu".to_owned(),
+            target: "us".to_owned(),
+        })
+    };
+    let cut = || CutEdgeRequest {
+        log: String::new(),
+        edge: edge(),
+    };
+    let heal = || HealEdgeRequest {
+        log: String::new(),
+        edge: edge(),
+    };
+    let config = || source("1", "event.type == 'A'");
+    let location = serving(config()).await;
+    let address = format!("http://{}", location.addresses().admin);
+    let mut admin = AdminServiceClient::connect(address).await.unwrap();
+    let refusals = [
+        admin.cut_edge(cut()).await.unwrap_err(),
+        admin.heal_edge(heal()).await.unwrap_err(),
+    ];
+    for (refusal, what) in refusals.iter().zip(["cut", "healed"]) {
+        let error = ApiError::from_status(refusal).unwrap();
+        assert_eq!(error.reason, ErrorReason::InvalidRequest);
+        let said = format!("eu->us cannot be {what}: eu is not part of a network of `tidelog dev`");
+        assert!(error.message.starts_with(&said), "{error}");
+    }
+    assert!(!location.location_status().edges[0].cut);
+    location.shut_down().await;
+
+    let options = LocationOptions { development: true };
+    let location = RunningLocation::start_with(config(), options)
+        .await
+        .unwrap();
+    let address = format!("http://{}", location.addresses().admin);
+    let mut admin = AdminServiceClient::connect(address).await.unwrap();
+    admin.cut_edge(cut()).await.unwrap();
+    assert!(location.location_status().edges[0].cut);
+    admin.heal_edge(heal()).await.unwrap();
+    assert!(!location.location_status().edges[0].cut);
+    location.shut_down().await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidelog_config::Config;
-use tidelog_server::{RunningLocation, StartError};
+use tidelog_server::{LocationOptions, RunningLocation, StartError};
 use tidelog_store_postgres::create_database;
 use tokio::time::{Instant, sleep};
 
@@ -28,16 +28,19 @@ pub async fn open(
     if let StorageChoice::Postgres(server) = storage {
         create(server, key, &name, board).await?;
     }
-    RunningLocation::start(config).await.map_err(|error| {
-        let failure = Failure::failed(format!("{name} does not start: {error}"));
-        match error {
-            StartError::Listen(_) => failure.hint("choose other ports with --base-port N"),
-            StartError::Store { .. } if matches!(storage, StorageChoice::Postgres(_)) => {
-                failure.hint(POSTGRES_HINT)
+    let options = LocationOptions { development: true };
+    RunningLocation::start_with(config, options)
+        .await
+        .map_err(|error| {
+            let failure = Failure::failed(format!("{name} does not start: {error}"));
+            match error {
+                StartError::Listen(_) => failure.hint("choose other ports with --base-port N"),
+                StartError::Store { .. } if matches!(storage, StorageChoice::Postgres(_)) => {
+                    failure.hint(POSTGRES_HINT)
+                }
+                _ => failure,
             }
-            _ => failure,
-        }
-    })
+        })
 }
 
 async fn create(
