@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tidelog_config::Config;
 use tidelog_engine::{LogCounters, LogHandle, LogPhase};
 use tidelog_model::{ApplicationVersion, caps};
 use tidelog_proto::convert::lineage_to_wire;
 use tidelog_proto::error::{ApiError, ErrorReason, key};
 use tidelog_proto::v1;
 use tokio::sync::watch;
+
+use crate::serve::MESSAGE_BYTES_MAX;
 
 /// The parts that do not come from the log itself.
 #[derive(Debug, Clone)]
@@ -28,15 +31,22 @@ pub struct About {
 #[derive(Clone)]
 pub struct Describe {
     about: Arc<About>,
+    limits: Arc<BTreeMap<String, u64>>,
     recovered: watch::Receiver<v1::Recovered>,
     log: LogHandle,
 }
 
 impl Describe {
     /// Describes one location.
-    pub fn new(about: About, recovered: watch::Receiver<v1::Recovered>, log: LogHandle) -> Self {
+    pub fn new(
+        about: About,
+        config: &Config,
+        recovered: watch::Receiver<v1::Recovered>,
+        log: LogHandle,
+    ) -> Self {
         Self {
             about: Arc::new(about),
+            limits: Arc::new(limits(config)),
             recovered,
             log,
         }
@@ -90,7 +100,7 @@ impl Describe {
             version_vector: Some((&*view.version_vector).into()),
             covered_vector: Some((&*view.covered_vector).into()),
             counters: counters(log.counters()),
-            limits: limits(),
+            limits: BTreeMap::clone(&self.limits),
             build: Some(build()),
             application_name: about.application_name,
             application_version: about.application_version.to_string(),
@@ -118,8 +128,10 @@ pub fn counters(counters: &LogCounters) -> BTreeMap<String, u64> {
     .collect()
 }
 
-fn limits() -> BTreeMap<String, u64> {
-    [
+/// Those that are the same everywhere, and those that the configuration sets.
+fn limits(config: &Config) -> BTreeMap<String, u64> {
+    let Config { writer, reader, .. } = config;
+    let fixed = [
         ("event_bytes", caps::EVENT_BYTES_MAX),
         ("request_bytes", caps::REQUEST_BYTES_MAX),
         ("request_events", caps::REQUEST_EVENTS_MAX),
@@ -130,10 +142,23 @@ fn limits() -> BTreeMap<String, u64> {
         ("vector_entries", caps::VECTOR_ENTRIES_MAX),
         ("selector_items", caps::SELECTOR_ITEMS_MAX),
         ("cel_bytes", caps::CEL_BYTES_MAX),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value as u64))
-    .collect()
+        ("message_bytes", MESSAGE_BYTES_MAX),
+    ];
+    let configured = [
+        ("batch_events", u64::from(writer.batch_events)),
+        ("batch_bytes", writer.batch_bytes.get()),
+        ("queue_requests", u64::from(writer.queue_requests)),
+        ("queue_bytes", writer.queue_bytes.get()),
+        ("tail_cache_bytes", reader.tail_cache_bytes.get()),
+        ("page_events", u64::from(reader.page_events)),
+        ("page_bytes", reader.page_bytes.get()),
+    ];
+    fixed
+        .into_iter()
+        .map(|(name, value)| (name, value as u64))
+        .chain(configured)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// What is running.

@@ -23,7 +23,7 @@ use crate::service::admin::AdminApi;
 use crate::service::log::LogApi;
 
 /// Bytes of one message: a request of the largest size, with its envelope.
-const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 
 type Layers = Stack<MapResponseLayer<fn(Response<Body>) -> Response<Body>>, Identity>;
 

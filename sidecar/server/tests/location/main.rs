@@ -3,5 +3,6 @@
 
 mod edges;
 mod frames;
+mod limits;
 mod oversize;
 mod support;

@@ -20,8 +20,8 @@ const HEAD: &str = "\
 # Limits
 
 All limits are inclusive maxima unless the row says otherwise. Those of the first table are the same at every location and in every store, and
-apply to replicated events as to local ones: no setting changes them. What exceeds a limit is refused; the message names field, value and limit.
-Limits of memory and of batches that a location may choose for itself are in the [configuration](configuration.md); `Describe` answers those in force.
+apply to replicated events as to local ones: no setting changes them, but for batches and queues, where the row is the default. What exceeds a limit is refused; the message names field, value and limit.
+What a location may choose for itself is in the [configuration](configuration.md); `Describe` answers the limits in force of requests, messages, batches, queues and the tail.
 
 Canonical bytes are the one byte form of an event that is digested, stored and sent: payload, keys, metadata, context.
 ";
