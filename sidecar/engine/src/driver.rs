@@ -101,6 +101,7 @@ impl<'a> Driver<'a> {
                 biased;
                 input = wait(&mut self.in_flight) => {
                     self.in_flight = None;
+                    self.measure(&input);
                     // What arrived meanwhile joins the next batch.
                     self.drain();
                     self.handle(input);
@@ -112,6 +113,12 @@ impl<'a> Driver<'a> {
                     }
                     for command in commands.drain(..) {
                         self.take(command);
+                    }
+                    if self.in_flight.is_none() {
+                        // The first of a burst wakes this task before its neighbours have been decoded: a commit for it alone would
+                        // make all of them wait.
+                        tokio::task::yield_now().await;
+                        self.drain();
                     }
                     self.handle(Input::Go);
                 }
@@ -140,6 +147,15 @@ impl<'a> Driver<'a> {
             head,
             nonces: self.nonces,
             shut_down: self.shut_down,
+        }
+    }
+
+    /// Commits by the clock of this process, from the start of the statement to its answer.
+    fn measure(&mut self, input: &Input) {
+        if let (Input::Committed(Ok(())), Some(started)) = (input, self.commit_started.take()) {
+            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let counters = &self.supervisor.counters;
+            counters.commit_micros.fetch_add(micros, Ordering::Relaxed);
         }
     }
 
@@ -306,10 +322,6 @@ impl<'a> Driver<'a> {
         counters
             .clock_ahead
             .store(self.writer.core().clock_ahead(), Ordering::Relaxed);
-        if let Some(started) = self.commit_started.take() {
-            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            counters.commit_micros.fetch_add(micros, Ordering::Relaxed);
-        }
         self.resolve_pause = Duration::ZERO;
         self.shown = view.head;
         self.nonces.drain(..self.nonces.len().saturating_sub(1));
