@@ -13,7 +13,7 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Parser;
 use tidelog_harness::postgres::Postgres;
 
@@ -115,10 +115,8 @@ async fn main() -> Result<()> {
         report.add(PEER_P99, kind, figures.p99_ms, "ms", None);
     }
     if args.wants(IDLE_DEV, "sqlite") {
-        match memory::idle_dev(&programs).await {
-            Ok(mib) => report.add(IDLE_DEV, "sqlite", mib, "MiB", None),
-            Err(error) => report::note(IDLE_DEV, &format!("not measured: {error:#}")),
-        }
+        let mib = memory::idle_dev(&programs).await.context(IDLE_DEV)?;
+        report.add(IDLE_DEV, "sqlite", mib, "MiB", None);
     }
     report.print(args.json.as_deref())
 }
