@@ -10,7 +10,9 @@ use tidelog_model::{
     ChainHash, Digest, EventId, HybridTime, Incarnation, Lineage, LineageEntry, LocationName,
     Origin,
 };
-use tidelog_store::{EdgeKey, InstanceId, LogState, Progress, StoreError, StoredLease, VoidedId};
+use tidelog_store::{
+    CommitError, EdgeKey, InstanceId, LogState, Progress, StoreError, StoredLease, VoidedId,
+};
 
 use crate::codec;
 use crate::error::store_error;
@@ -79,22 +81,18 @@ impl PostgresStore {
         instance(rows.first().ok_or_else(no_head)?)
     }
 
-    /// Whether the database behind a connection is the one in which the lease was taken. If so, its origins replace those in memory.
-    pub(crate) async fn recognise(
-        &self,
-        connection: &mut PgConnection,
-    ) -> Result<bool, StoreError> {
+    /// Looks whether the database behind a connection is the one in which the lease was taken. If so, its origins replace those in memory.
+    pub(crate) async fn recognise(&self, connection: &mut PgConnection) -> Result<(), CommitError> {
         let rows = Statement::new(INSTANCE).fetch(connection).await;
         let found = instance(rows.map_err(store_error)?.first().ok_or_else(no_head)?)?;
         if let Some(leased) = self.leased_in.get()
             && leased != found
         {
-            tracing::warn!(%leased, %found, "the database is not the one in which the lease was taken");
-            return Ok(false);
+            return Err(CommitError::AnotherDatabase { leased, found });
         }
         let rows = Statement::new(ORIGINS).fetch(connection).await;
         self.origins.replace(origins(&rows.map_err(store_error)?)?);
-        Ok(true)
+        Ok(())
     }
 
     pub(crate) async fn read_state(&self) -> Result<LogState, StoreError> {

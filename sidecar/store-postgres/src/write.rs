@@ -65,15 +65,11 @@ impl PostgresStore {
             return Ok(session);
         }
         match self.recognise(session.connection()).await {
-            Ok(true) => Ok(session),
-            Ok(false) => {
+            Ok(()) => Ok(session),
+            Err(error) => {
                 // Closed: the next attempt has to look again.
                 session.discard();
-                Err(CommitError::Fenced)
-            }
-            Err(error) => {
-                session.discard();
-                Err(error.into())
+                Err(error)
             }
         }
     }

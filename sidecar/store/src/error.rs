@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::state::InstanceId;
+
 /// A failed read or administrative write. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
@@ -66,11 +68,19 @@ impl StoreError {
 /// A failed commit. Every variant but one is definite: nothing of the batch is in the log and nothing of it will ever be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CommitError {
-    /// The guard did not hold: another writer, another incarnation or another head; or this is not the database in which the lease was taken.
+    /// The guard did not hold: another writer, another incarnation or another head.
     #[error(
-        "fenced: the database has another incarnation, writer or head than this writer's memory, or is another one"
+        "fenced: the database has another incarnation, writer or head than this writer's memory"
     )]
     Fenced,
+    /// This is not the database in which the lease was taken: what the writer remembers has to be proven anew.
+    #[error("the database is {found}, the lease was taken in {leased}")]
+    AnotherDatabase {
+        /// Where the lease was taken.
+        leased: InstanceId,
+        /// What is there now.
+        found: InstanceId,
+    },
     /// An event's `(origin, sequence)` is stored already.
     #[error("an event id of the batch is stored already")]
     DuplicateIdentity,

@@ -50,6 +50,12 @@ impl Writer {
                 Self::fail(batch, &Refusal::NotWriter, effects);
                 self.stop(StopReason::Fenced, &Refusal::NotWriter, effects);
             }
+            // Whoever remembers what this writer left may find it there: that is for the next start to prove.
+            Err(error @ CommitError::AnotherDatabase { .. }) => {
+                Self::fail(batch, &Refusal::NotWriter, effects);
+                let reason = StopReason::StateChanged(error.to_string());
+                self.stop(reason, &Refusal::NotWriter, effects);
+            }
             Err(CommitError::DuplicateIdentity) => self.find(batch, effects),
             Err(CommitError::Failed(error)) => {
                 self.give_up(batch, plan.outcomes, &Refusal::Store(error), effects);

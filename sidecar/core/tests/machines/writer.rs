@@ -5,7 +5,9 @@ use tidelog_core::{
     WriterLimits,
 };
 use tidelog_model::VectorTime;
-use tidelog_store::{CommitError, LogStore, MemoryStore, Progress, StoreError, WriteBatch};
+use tidelog_store::{
+    CommitError, InstanceId, LogStore, MemoryStore, Progress, StoreError, WriteBatch,
+};
 
 use crate::bench::{APPLIED, Log, NOW, Peer, foreign, keyed, lineage, name, now, request, vector};
 
@@ -251,6 +253,30 @@ fn a_full_queue_refuses_by_number_and_by_bytes() {
     ));
     bench.settle();
     assert_eq!(bench.answers(), [(1, Ok(1)), (3, Ok(2)), (4, Ok(3))]);
+}
+
+#[test]
+fn another_database_behind_the_connection_stops_the_writer_and_leaves_what_it_remembers_to_be_proven()
+ {
+    let mut bench = plain();
+    bench.append(1, request(&["x"]));
+    bench.tell(Input::Go);
+    bench.batch();
+    bench.append(2, request(&["y"]));
+    let instance = |started: &str| InstanceId {
+        system: "s".into(),
+        timeline: "1".into(),
+        started: Some(started.into()),
+    };
+    bench.tell(Input::Committed(Err(CommitError::AnotherDatabase {
+        leased: instance("yesterday"),
+        found: instance("today"),
+    })));
+    let refused = Err(Refusal::NotWriter);
+    assert_eq!(bench.answers(), [(1, refused.clone()), (2, refused)]);
+    assert!(
+        matches!(bench.stopped(), Some(StopReason::StateChanged(why)) if why.contains("s/1/today"))
+    );
 }
 
 #[test]
