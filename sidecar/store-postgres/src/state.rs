@@ -88,7 +88,10 @@ impl PostgresStore {
         if let Some(leased) = self.leased_in.get()
             && leased != found
         {
-            return Err(CommitError::AnotherDatabase { leased, found });
+            return Err(CommitError::AnotherDatabase {
+                leased: Box::new(leased),
+                found: Box::new(found),
+            });
         }
         let rows = Statement::new(ORIGINS).fetch(connection).await;
         self.origins.replace(origins(&rows.map_err(store_error)?)?);

@@ -77,9 +77,9 @@ pub enum CommitError {
     #[error("the database is {found}, the lease was taken in {leased}")]
     AnotherDatabase {
         /// Where the lease was taken.
-        leased: InstanceId,
+        leased: Box<InstanceId>,
         /// What is there now.
-        found: InstanceId,
+        found: Box<InstanceId>,
     },
     /// An event's `(origin, sequence)` is stored already.
     #[error("an event id of the batch is stored already")]

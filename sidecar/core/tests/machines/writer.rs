@@ -263,10 +263,12 @@ fn another_database_behind_the_connection_stops_the_writer_and_leaves_what_it_re
     bench.tell(Input::Go);
     bench.batch();
     bench.append(2, request(&["y"]));
-    let instance = |started: &str| InstanceId {
-        system: "s".into(),
-        timeline: "1".into(),
-        started: Some(started.into()),
+    let instance = |started: &str| {
+        Box::new(InstanceId {
+            system: "s".into(),
+            timeline: "1".into(),
+            started: Some(started.into()),
+        })
     };
     bench.tell(Input::Committed(Err(CommitError::AnotherDatabase {
         leased: instance("yesterday"),
