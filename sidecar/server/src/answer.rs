@@ -127,6 +127,9 @@ pub fn store(error: &StoreError) -> ApiError {
     match error {
         StoreError::Full(_) => ApiError::new(ErrorReason::StorageFull, text),
         StoreError::Corrupted { .. } => ApiError::new(ErrorReason::Corrupted, text),
+        StoreError::Altered(event) => ApiError::new(ErrorReason::Corrupted, text)
+            .with(key::SEQUENCE, event.sequence)
+            .with(key::EVENT_ID, &event.id),
         StoreError::Unavailable(_) => ApiError::new(ErrorReason::StorageUnavailable, text)
             .retry_after(Duration::from_millis(500)),
         StoreError::Unsupported(_) => ApiError::new(ErrorReason::InvalidRequest, text),

@@ -9,10 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sqlx::postgres::PgRow;
 use sqlx::{Row as _, ValueRef as _};
-use tidelog_model::{
-    Cause, Digest, Event, EventId, HybridTime, Origin, StoredEvent, VectorTime, canonical,
-};
-use tidelog_store::StoreError;
+use tidelog_model::{Cause, Digest, Event, EventId, HybridTime, Origin, StoredEvent, VectorTime};
+use tidelog_store::{AlteredEvent, StoreError};
 
 use crate::codec;
 use crate::origins::OriginTable;
@@ -252,11 +250,7 @@ pub fn event(row: &PgRow, at: usize, origins: &OriginTable) -> Result<StoredEven
             .map_err(|e| c.corrupt(format!("application version: {e}")))?,
         plan_id,
     };
-    if Digest::of(&canonical::encode(&event)) != digest {
-        return Err(RowError::MaybeStale(
-            c.corrupt("the content does not fit its digest"),
-        ));
-    }
+    AlteredEvent::check(sequence, &event, digest).map_err(RowError::MaybeStale)?;
     Ok(StoredEvent {
         sequence,
         stored_at_micros,

@@ -7,9 +7,8 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Decode, Row, Type};
 use tidelog_model::{
     ApplicationVersion, ChainHash, Digest, Event, EventId, HybridTime, StoredEvent, VectorTime,
-    canonical,
 };
-use tidelog_store::StoreError;
+use tidelog_store::{AlteredEvent, StoreError};
 
 use crate::codec;
 use crate::error::store_error;
@@ -118,10 +117,7 @@ pub fn event(row: &SqliteRow, first: usize, origins: &Origins) -> Result<StoredE
     codec::decode_envelope(&mut event, envelope, &|id| origins.resolve(id))
         .ok_or_else(|| corrupted(&*place, "the envelope cannot be read"))?;
     let digest = digest(row, first + 9, &place)?;
-    if Digest::of(&canonical::encode(&event)) != digest {
-        let detail = format!("the content of {} does not have its digest", event.id);
-        return Err(corrupted(place, detail));
-    }
+    AlteredEvent::check(sequence, &event, digest)?;
     Ok(StoredEvent {
         sequence,
         stored_at_micros: get(row, first + 3, &place)?,

@@ -1,6 +1,7 @@
 //! What can go wrong in a store, sorted by what the caller has to do.
 
 use thiserror::Error;
+use tidelog_model::{Digest, Event, EventId, canonical};
 
 use crate::state::InstanceId;
 
@@ -21,6 +22,9 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// The fields of an event are not those that were written: they do not give the digest that is kept with them. Needs a person.
+    #[error(transparent)]
+    Altered(Box<AlteredEvent>),
     /// The database was written by a newer build.
     #[error(
         "database schema is version {found}, this build knows up to {known}; use a newer build"
@@ -56,6 +60,38 @@ pub enum StoreError {
     /// This store cannot do that.
     #[error("{0}")]
     Unsupported(String),
+}
+
+/// An event that is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "event {sequence} ({id}) is not what was written: its fields give the digest {computed}, kept is {recorded}"
+)]
+pub struct AlteredEvent {
+    /// Its local sequence.
+    pub sequence: u64,
+    /// Its identity, as it is stored now.
+    pub id: EventId,
+    /// The digest that is kept.
+    pub recorded: Digest,
+    /// The digest that its fields give.
+    pub computed: Digest,
+}
+
+impl AlteredEvent {
+    /// As the error that it is; nothing when the digest is the one that is kept.
+    pub fn check(sequence: u64, event: &Event, recorded: Digest) -> Result<(), StoreError> {
+        let computed = Digest::of(&canonical::encode(event));
+        if computed == recorded {
+            return Ok(());
+        }
+        Err(StoreError::Altered(Box::new(Self {
+            sequence,
+            id: event.id.clone(),
+            recorded,
+            computed,
+        })))
+    }
 }
 
 impl StoreError {

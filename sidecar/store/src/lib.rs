@@ -21,7 +21,7 @@ pub mod query;
 pub mod state;
 
 pub use batch::{Fence, Guard, Raise, Rewrite, VoidedId, WriteBatch};
-pub use error::{CommitError, StoreError};
+pub use error::{AlteredEvent, CommitError, StoreError};
 pub use log_store::LogStore;
 pub use memory::{MemorySnapshot, MemoryStore};
 pub use query::{

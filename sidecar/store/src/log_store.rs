@@ -34,7 +34,7 @@ use crate::state::{Consumer, EdgeKey, InstanceId, Lease, LeaseOutcome, LogState}
 /// not at all, to every reader. A reader that has seen `n` has seen everything up to `n`.
 ///
 /// **Fidelity.** What is read is bit for bit what was written: the store MUST recompute the digest of each event that it returns and answer
-/// `Corrupted` when it differs.
+/// `Altered` when it differs.
 ///
 /// **Errors.** A [`CommitError`] other than `Unknown` is definite. `Unknown` MUST be used whenever the database may have committed.
 /// `Full` means that no room was left and the log is as it was.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use tidelog_proto::v1::verify_response::Outcome;
-use tidelog_proto::v1::{VerifyRequest, VerifyResponse};
+use tidelog_proto::v1::{Altered, VerifyRequest, VerifyResponse};
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure};
@@ -13,7 +13,8 @@ use crate::place::At;
 /// Walk the hash chain of a location, from the first event to the head.
 ///
 /// Every stored event has a digest, and every position a hash over all digests up to it. Whatever was altered, removed or put in
-/// between since it was written shows; the first such event is named, and the exit code is 1.
+/// between since it was written shows; the first such event is named, and the exit code is 1. Where a digest was rewritten as well, it is named to
+/// its batch, since the events of a batch have one hash together.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -62,21 +63,34 @@ pub async fn run(context: &Context, args: VerifyArgs) -> Result<(), Failure> {
             last.head,
             hex(&verified.hash)
         )),
-        Outcome::Altered(altered) => {
-            let id = altered.id.as_ref().map_or_else(String::new, |id| {
-                format!(" ({}#{}/{})", id.location, id.incarnation, id.sequence)
-            });
-            Err(Failure::failed(format!(
-                "{}: event {}{id} is not what was written: {}\n  recorded {}\n  computed {}",
-                target.title,
-                altered.sequence,
-                altered.message,
-                hex(&altered.recorded),
-                hex(&altered.computed)
-            ))
-            .hint("restore the location from a copy, or start it empty: it gets its events back from its peers"))
+        Outcome::Altered(altered) => Err(Failure::failed(format!("{}: {}", target.title, complaint(altered)))
+            .hint("restore the location from a copy, or start it empty: it gets its events back from its peers")),
+    }
+}
+
+/// Which event it is, what is wrong with it, and by what that was seen.
+fn complaint(altered: &Altered) -> String {
+    let which = if altered.last_sequence > altered.sequence {
+        format!(
+            "one of the events {} to {}",
+            altered.sequence, altered.last_sequence
+        )
+    } else {
+        let id = altered.id.as_ref().map_or_else(String::new, |id| {
+            format!(" ({}#{}/{})", id.location, id.incarnation, id.sequence)
+        });
+        format!("event {}{id}", altered.sequence)
+    };
+    let mut text = format!("{which} is not what was written: {}", altered.message);
+    for (what, bytes) in [
+        ("recorded", &altered.recorded),
+        ("computed", &altered.computed),
+    ] {
+        if !bytes.is_empty() {
+            text.push_str(&format!("\n  {what} {}", hex(bytes)));
         }
     }
+    text
 }
 
 /// Bytes as hexadecimal digits.
@@ -86,4 +100,34 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_names_what_is_known_and_nothing_else() {
+        let altered = Altered {
+            sequence: 2,
+            last_sequence: 2,
+            message: "it is missing".to_owned(),
+            ..Altered::default()
+        };
+        assert_eq!(
+            complaint(&altered),
+            "event 2 is not what was written: it is missing"
+        );
+        let altered = Altered {
+            last_sequence: 4,
+            message: "it was replaced".to_owned(),
+            recorded: vec![0xab].into(),
+            computed: vec![0xcd].into(),
+            ..altered
+        };
+        assert_eq!(
+            complaint(&altered),
+            "one of the events 2 to 4 is not what was written: it was replaced\n  recorded ab\n  computed cd"
+        );
+    }
 }

@@ -379,6 +379,7 @@ fn an_altered_database_is_named() {
     dev.stop();
     let file = two.data_dir().join("logs/orders/eu/log.db");
     let mut bytes = fs::read(&file).unwrap();
+    // Rows of a page lie from its end on, so the last one is the first event.
     let at = bytes
         .windows(13)
         .rposition(|window| window == b"to be altered")
@@ -387,7 +388,20 @@ fn an_altered_database_is_named() {
     fs::write(&file, bytes).unwrap();
     let _dev = two.start(&[]);
     let complaint = two.fails(1, &["verify", "--location", "eu"]);
-    assert!(complaint.contains("is not what was written"), "{complaint}");
+    assert!(
+        complaint.contains("eu: event 1 (eu#1/1) is not what was written"),
+        "{complaint}"
+    );
+    for what in ["recorded", "computed"] {
+        let digest = complaint
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(what));
+        assert_eq!(
+            digest.map(|digest| digest.trim().len()),
+            Some(64),
+            "{complaint}"
+        );
+    }
 }
 
 #[test]

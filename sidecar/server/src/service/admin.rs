@@ -1,12 +1,14 @@
 //! `AdminService`: what operators and the command line ask of a location.
 
+mod verify;
+
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use tidelog_engine::LogHandle;
-use tidelog_model::{ChainHash, LocationName, Position, canonical};
+use tidelog_model::{LocationName, Position};
 use tidelog_proto::convert::{FieldError, lineage_to_wire, optional_field};
 use tidelog_proto::error::{ApiError, ErrorReason};
 use tidelog_proto::v1;
@@ -263,7 +265,7 @@ impl AdminService for AdminApi {
         self.shared.describe.check_log(&request.into_inner().log)?;
         let (out, answers) = mpsc::channel(8);
         let log = self.log().clone();
-        tokio::spawn(async move { verify(log, out).await });
+        tokio::spawn(verify::verify(log, out));
         Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
@@ -361,159 +363,4 @@ fn files(directory: &std::path::Path) -> Vec<v1::BackupFile> {
         .collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files
-}
-
-/// Walks the chain from the first event to the head: every digest is recomputed from the stored fields, every kept hash is compared.
-async fn verify(log: LogHandle, out: mpsc::Sender<Result<v1::VerifyResponse, Status>>) {
-    let view = log.reader().view();
-    let mut at = 0;
-    let mut hash = ChainHash::ZERO;
-    while at < view.head {
-        let query = tidelog_store::ReadQuery {
-            after: at,
-            to: view.head.min(at + 500),
-            events_max: 500,
-            bytes_max: 8 * 1024 * 1024,
-            scan_max: 500,
-            selector: tidelog_model::Selector::default(),
-        };
-        let page = match log.store().read(&query).await {
-            Ok(page) => page,
-            Err(StoreError::Corrupted { place, detail }) => {
-                let altered = altered_row(&log, at, view.head).await;
-                let message = format!("{place}: {detail}");
-                let _ = out
-                    .send(Ok(found_altered(at, view.head, altered, message)))
-                    .await;
-                return;
-            }
-            Err(error) => {
-                let _ = out.send(Err(answer::store(&error).into())).await;
-                return;
-            }
-        };
-        let mut chain = std::collections::BTreeMap::new();
-        for stored in &page.events {
-            let computed = tidelog_model::Digest::of(&canonical::encode(&stored.event));
-            if stored.sequence != at + 1 || computed != stored.digest {
-                let row = Some((stored.sequence, stored.event.id.clone(), stored.digest));
-                let message = if stored.sequence == at + 1 {
-                    "the stored fields do not give the stored digest".to_owned()
-                } else {
-                    format!("sequence {} is missing", at + 1)
-                };
-                let _ = out
-                    .send(Ok(found_altered(at, view.head, row, message)))
-                    .await;
-                return;
-            }
-            hash = hash.next(&stored.event.id, &stored.digest);
-            at = stored.sequence;
-            chain.insert(at, hash);
-        }
-        match mismatch(&log, at, &chain).await {
-            Ok(None) => {}
-            Ok(Some(sequence)) => {
-                let row = page.events.iter().find(|e| e.sequence == sequence);
-                let row = row.map(|e| (e.sequence, e.event.id.clone(), e.digest));
-                let message = format!(
-                    "the hash chain at {sequence} is not the recorded one: an event at or before it was replaced"
-                );
-                let _ = out
-                    .send(Ok(found_altered(at, view.head, row, message)))
-                    .await;
-                return;
-            }
-            Err(error) => {
-                let _ = out.send(Err(answer::store(&error).into())).await;
-                return;
-            }
-        }
-        if page.events.is_empty() {
-            break;
-        }
-        let progress = v1::VerifyResponse {
-            events: at,
-            head: view.head,
-            outcome: None,
-        };
-        if out.send(Ok(progress)).await.is_err() {
-            return;
-        }
-    }
-    let outcome = if at < view.head {
-        let message = format!("the log ends at {at}, its head is {}", view.head);
-        found_altered(at, view.head, None, message)
-    } else if hash != view.hash {
-        let message = format!(
-            "the hash chain at the head is {hash}, recorded is {}",
-            view.hash
-        );
-        found_altered(at, view.head, None, message)
-    } else {
-        v1::VerifyResponse {
-            events: at,
-            head: view.head,
-            outcome: Some(v1::verify_response::Outcome::Verified(v1::Verified {
-                hash: hash.0.to_vec().into(),
-            })),
-        }
-    };
-    let _ = out.send(Ok(outcome)).await;
-}
-
-/// The first sequence of a page whose recorded chain hash is not the computed one. Asks once for a page that is as it was.
-async fn mismatch(
-    log: &LogHandle,
-    last: u64,
-    chain: &std::collections::BTreeMap<u64, ChainHash>,
-) -> Result<Option<u64>, StoreError> {
-    let differs = |(kept, recorded): (u64, ChainHash)| {
-        chain
-            .get(&kept)
-            .is_some_and(|computed| *computed != recorded)
-            .then_some(kept)
-    };
-    if differs(log.store().checkpoint(last).await?).is_none() {
-        return Ok(None);
-    }
-    for sequence in chain.keys() {
-        if let Some(found) = differs(log.store().checkpoint(*sequence).await?) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
-}
-
-type Row = (u64, tidelog_model::EventId, tidelog_model::Digest);
-
-/// The first row at or after `at` that cannot be read back, by its identity.
-async fn altered_row(log: &LogHandle, at: u64, head: u64) -> Option<Row> {
-    for sequence in at + 1..=head {
-        if matches!(
-            log.store().event(sequence).await,
-            Err(StoreError::Corrupted { .. })
-        ) {
-            let row = log.store().ids(sequence - 1, 1).await.ok()?.pop()?;
-            return Some((row.sequence, row.id, row.digest));
-        }
-    }
-    None
-}
-
-fn found_altered(events: u64, head: u64, row: Option<Row>, message: String) -> v1::VerifyResponse {
-    let sequence = row.as_ref().map_or(events + 1, |(sequence, ..)| *sequence);
-    v1::VerifyResponse {
-        events,
-        head,
-        outcome: Some(v1::verify_response::Outcome::Altered(v1::Altered {
-            sequence,
-            id: row.as_ref().map(|(_, id, _)| id.into()),
-            message,
-            recorded: row
-                .map(|(_, _, digest)| digest.0.to_vec().into())
-                .unwrap_or_default(),
-            computed: bytes::Bytes::new(),
-        })),
-    }
 }

@@ -15,4 +15,5 @@ mod refusals;
 mod rig;
 mod stopping;
 mod subscribing;
+mod verify;
 mod waiting;

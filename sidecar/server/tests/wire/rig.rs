@@ -59,9 +59,16 @@ impl Site {
 
     /// Stops it and starts it again on what it kept.
     pub async fn restart(self) -> Self {
+        self.stop().await.start().await
+    }
+
+    /// Stops it and keeps what it kept.
+    pub async fn stop(self) -> Stopped {
         self.running.shut_down().await;
-        let running = start(&self.config).await;
-        Self { running, ..self }
+        Stopped {
+            config: self.config,
+            dir: self.dir,
+        }
     }
 
     /// The calls of applications.
@@ -97,6 +104,23 @@ impl Site {
             sequences.extend(page.events.iter().map(|event| event.sequence));
         }
         sequences
+    }
+}
+
+/// A location that does not run.
+pub struct Stopped {
+    pub config: Config,
+    pub dir: tempfile::TempDir,
+}
+
+impl Stopped {
+    /// Starts it again.
+    pub async fn start(self) -> Site {
+        Site {
+            running: start(&self.config).await,
+            config: self.config,
+            dir: self.dir,
+        }
     }
 }
 

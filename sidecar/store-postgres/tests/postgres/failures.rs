@@ -411,10 +411,13 @@ async fn a_changed_row_is_found_and_named() {
         .unwrap();
     database.sql("UPDATE tidelog.events SET payload = 'a lie' WHERE seq = 2");
     let error = store.event(2).await.unwrap_err();
-    let StoreError::Corrupted { place, .. } = &error else {
+    let StoreError::Altered(event) = &error else {
         panic!("{error:?}")
     };
-    assert_eq!(place, "events, sequence 2");
+    assert_eq!(
+        (event.sequence, event.id.to_string()),
+        (2, "eu#1/2".to_owned())
+    );
     assert!(store.event(3).await.is_ok());
 }
 

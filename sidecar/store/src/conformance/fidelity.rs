@@ -8,7 +8,7 @@ use tidelog_model::{
 
 use super::{Fixture, pages, query, reopened, started};
 use crate::batch::WriteBatch;
-use crate::error::StoreError;
+use crate::error::{AlteredEvent, StoreError};
 use crate::generate::{self, Peer, chained, location, origin};
 use crate::query::{CauseKey, CheckQuery, ConditionQuery};
 use crate::state::Progress;
@@ -301,26 +301,31 @@ pub async fn content_that_does_not_fit_its_digest_is_corrupted(fixture: &dyn Fix
     let (store, mut writer) = started(fixture).await;
     let before = writer.hash;
     let mut batch = writer.append(3, |i, e| e.request_id = format!("r{i}"));
+    let computed = batch.events[1].digest;
     batch.events[1].digest.0[31] ^= 1;
+    let (id, recorded) = (batch.events[1].event.id.clone(), batch.events[1].digest);
     batch.hash = chained(before, &batch.events);
     store
         .commit(&batch)
         .await
         .expect("the store does not judge");
-    let is_corrupted = |error: Option<StoreError>| {
-        assert!(
-            matches!(error, Some(StoreError::Corrupted { .. })),
-            "{error:?}"
-        );
+    let is_named = |error: Option<StoreError>| {
+        let named = AlteredEvent {
+            sequence: 2,
+            id: id.clone(),
+            recorded,
+            computed,
+        };
+        assert_eq!(error, Some(StoreError::Altered(named.into())));
     };
     let everything = query(0, u64::MAX, Selector::default());
-    is_corrupted(store.read(&everything).await.err());
-    is_corrupted(store.event(2).await.err());
+    is_named(store.read(&everything).await.err());
+    is_named(store.event(2).await.err());
     let mut asked = CheckQuery {
         requests: vec!["r1".into()],
         ..CheckQuery::default()
     };
-    is_corrupted(store.check(&asked).await.err());
+    is_named(store.check(&asked).await.err());
     asked.requests = vec!["r0".into(), "r2".into()];
     assert!(store.check(&asked).await.is_ok(), "the others are sound");
     assert!(store.event(1).await.is_ok());

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_model::{
-    ChainHash, Digest, EventId, HybridTime, Lineage, LocationName, StoredEvent, VectorTime,
-    canonical,
+    ChainHash, EventId, HybridTime, Lineage, LocationName, StoredEvent, VectorTime,
 };
 
 use crate::batch::{Fence, Guard, Raise, VoidedId, WriteBatch};
-use crate::error::{CommitError, StoreError};
+use crate::error::{AlteredEvent, CommitError, StoreError};
 use crate::query::{
     CauseKey, CheckAnswers, CheckQuery, ConditionQuery, IdRow, Page, ReadQuery, RequestRetention,
 };
@@ -401,15 +400,6 @@ fn cause_of(stored: &StoredEvent) -> Option<CauseKey> {
 
 /// An event that may be given back: its content still has its digest.
 fn sound(stored: &StoredEvent) -> Result<StoredEvent, StoreError> {
-    if Digest::of(&canonical::encode(&stored.event)) == stored.digest {
-        Ok(stored.clone())
-    } else {
-        Err(StoreError::Corrupted {
-            place: format!("sequence {}", stored.sequence),
-            detail: format!(
-                "the content of {} does not have its digest",
-                stored.event.id
-            ),
-        })
-    }
+    AlteredEvent::check(stored.sequence, &stored.event, stored.digest)?;
+    Ok(stored.clone())
 }
