@@ -175,6 +175,14 @@ impl Draft {
     }
 }
 
+impl LogCore {
+    /// Whether an event is one that this location must have written and does not hold: the proof of a loss.
+    pub fn is_missing(&self, event: &FrameEvent) -> bool {
+        let id = &event.event.id;
+        is_beyond_history(self, &id.origin, id.sequence)
+    }
+}
+
 /// True for an own event that this location cannot have written in the history it holds: of the incarnation in force beyond what
 /// it wrote, or of a later incarnation. (Own events of older or forgotten incarnations are lost events that come back.)
 fn is_beyond_history(core: &LogCore, origin: &Origin, sequence: u64) -> bool {

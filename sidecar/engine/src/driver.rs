@@ -185,7 +185,12 @@ impl<'a> Driver<'a> {
                 self.supervisor.options.stamp = stamp.clone();
                 self.handle(Input::Stamp(stamp));
             }
-            Command::Loss(event) => self.stop(StopReason::LossProven(event)),
+            Command::Loss(event) => {
+                // Whoever reports has judged by what was shown then: the loss may be mended by now, or the event be one of this very writer.
+                if self.writer.core().is_missing(&event) {
+                    self.stop(StopReason::LossProven(event));
+                }
+            }
             Command::Recovered(epoch) => {
                 if epoch == self.epoch {
                     self.recovered();

@@ -31,6 +31,11 @@ impl Outbox {
         self.0.pop_front()
     }
 
+    /// Takes back what belongs to a stream and has not left.
+    pub(crate) fn forget_frames(&mut self) {
+        self.0.retain(|said| !matches!(said, Said::Frame(_)));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

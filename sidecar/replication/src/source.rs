@@ -11,7 +11,9 @@ use tidelog_core::{
 };
 use tidelog_engine::{LogReader, PageError};
 use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Position};
+use tidelog_proto::v1::ReplicationMessage;
 use tidelog_store::Page;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::connection::{Connection, rejection};
@@ -134,6 +136,19 @@ impl SourceDriver {
             }
             let wake = self.wake(cx, &run);
             tokio::select! {
+                biased;
+                // First, so that nothing is said under settings that have changed or in the name of a writer that is no more.
+                signal = signals.next() => {
+                    if let Some(end) = self.signal(cx, &mut run, signals, signal) {
+                        break end;
+                    }
+                },
+                _ = beat.tick() => {
+                    if run.heard.elapsed() > cx.tuning.silence_max() {
+                        break End::new("the target is silent", Pause::Backoff);
+                    }
+                    self.prepare_beat(cx, &mut run);
+                },
                 permit = conn.sending.reserve(), if !run.outbox.is_empty() => match permit {
                     Ok(permit) => if let Some(said) = run.outbox.pop() {
                         permit.send(said.to_wire());
@@ -157,10 +172,6 @@ impl SourceDriver {
                         break End::new(format!("the connection to the target broke: {}", status.message()), Pause::Backoff);
                     }
                 },
-                view = views.changed() => match view {
-                    Ok(view) => self.feed(cx, &mut run, SourceInput::View(view)),
-                    Err(closed) => break End::new(closed.to_string(), Pause::Backoff),
-                },
                 // Nothing is read while something waits to be sent: that is what bounds memory.
                 input = ready(&mut run.lookup), if run.outbox.is_empty() => {
                     run.lookup = None;
@@ -170,23 +181,16 @@ impl SourceDriver {
                     run.next_stored = None;
                     self.beat(cx, &mut run, next);
                 },
-                _ = beat.tick() => {
-                    if run.heard.elapsed() > cx.tuning.silence_max() {
-                        break End::new("the target is silent", Pause::Backoff);
-                    }
-                    self.prepare_beat(cx, &mut run);
+                view = views.changed() => match view {
+                    Ok(view) => self.feed(cx, &mut run, SourceInput::View(view)),
+                    Err(closed) => break End::new(closed.to_string(), Pause::Backoff),
                 },
                 () = sleep(wake.unwrap_or_default()), if wake.is_some() => {
                     self.feed(cx, &mut run, SourceInput::Tick);
                 },
-                signal = signals.next() => {
-                    if let Some(end) = self.signal(cx, &mut run, signals, signal) {
-                        break end;
-                    }
-                },
             }
         };
-        flush(&mut run.outbox, &conn).await;
+        flush(&mut run.outbox, &conn.sending).await;
         self.disconnected(cx, &end.why);
         end
     }
@@ -238,6 +242,7 @@ impl SourceDriver {
                 run.question = None;
                 run.stall_told = false;
                 self.heard_open(cx, &open);
+                self.look_up(cx, run);
                 self.feed(cx, run, SourceInput::Open(open));
             }
             Said::Credit(credit) => {
@@ -249,6 +254,7 @@ impl SourceDriver {
                 self.feed(cx, run, SourceInput::Credit(credit));
             }
             Said::Shown(stream, event) if stream == run.stream => {
+                self.look_up(cx, run);
                 self.feed(cx, run, SourceInput::Proof(Some(event)));
             }
             Said::Absent(stream, _) if stream == run.stream => {
@@ -266,6 +272,11 @@ impl SourceDriver {
             // Everything else is not a target's to say, or belongs to another stream.
             _ => {}
         }
+    }
+
+    /// What a peer claims is judged by the log as it is now: it may know an event that was published after the view shown last.
+    fn look_up(&mut self, cx: &Shared, run: &mut Run) {
+        self.feed(cx, run, SourceInput::View(cx.log.reader().view()));
     }
 
     fn heard_open(&mut self, cx: &Shared, open: &Open) {
@@ -398,11 +409,13 @@ impl SourceDriver {
     }
 }
 
-/// Sends what is left, as far as the peer takes it: a refusal should arrive although the connection ends with it.
-async fn flush(outbox: &mut Outbox, conn: &Connection) {
+/// Sends what is left, as far as the peer takes it: a refusal should arrive although the connection ends with it. Frames do not: perhaps it ends
+/// because of what they were filtered by.
+async fn flush(outbox: &mut Outbox, sending: &mpsc::Sender<ReplicationMessage>) {
+    outbox.forget_frames();
     let send = async {
         while let Some(said) = outbox.pop() {
-            if conn.sending.send(said.to_wire()).await.is_err() {
+            if sending.send(said.to_wire()).await.is_err() {
                 return;
             }
         }
@@ -509,4 +522,37 @@ pub(crate) fn refusal(stream: u64, kind: RefusalKind, message: &str) -> Said {
         position: 0,
         hash: ChainHash::ZERO,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use tidelog_core::Frame;
+    use tidelog_model::VectorTime;
+    use tidelog_proto::v1::replication_message::Message;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_said_at_the_end_of_a_stream_has_no_frames_in_it() {
+        let mut outbox = Outbox::default();
+        outbox.push(Said::Frame(Box::new(Frame {
+            stream: 1,
+            incarnation: Incarnation(1),
+            from: 0,
+            to: 0,
+            hash_from: ChainHash::ZERO,
+            hash_to: ChainHash::ZERO,
+            events: Vec::new(),
+            covered: VectorTime::new(),
+            head: 0,
+            filtered: 0,
+        })));
+        outbox.push(refusal(1, RefusalKind::Paused, "paused"));
+        let (sending, mut sent) = mpsc::channel(4);
+        flush(&mut outbox, &sending).await;
+        drop(sending);
+        let only = sent.recv().await.unwrap().message.unwrap();
+        assert!(matches!(only, Message::Refused(_)), "{only:?}");
+        assert!(sent.recv().await.is_none());
+    }
 }

@@ -33,6 +33,38 @@ async fn a_loss_that_is_proven_during_a_commit_leaves_nothing_unknown() {
 }
 
 #[tokio::test]
+async fn a_loss_that_two_peers_prove_is_one_loss() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let log = rig.start(store.clone()).await;
+    log.append(request("t")).await.unwrap();
+    let epoch = *log.epoch().borrow();
+    store.hold(Gate::Lease);
+    log.report_loss(foreign("eu#1/50", "")).await;
+    store.held_up().await;
+    // While the raise is under way another peer shows the same, and one shows what was there all the time.
+    log.report_loss(foreign("eu#1/50", "")).await;
+    log.report_loss(foreign("eu#1/1", "")).await;
+    let waiting = log.submit(request("t")).await;
+    store.let_go();
+    let accepted = soon(waiting.answer()).await.unwrap();
+    let view = log.reader().view();
+    assert_eq!(view.lineage.entries().len(), 2);
+    let current = view.current().incarnation;
+    assert_eq!(accepted.ids[0].origin.incarnation, current);
+    assert_eq!(
+        *log.epoch().borrow(),
+        epoch + 2,
+        "one end and one beginning"
+    );
+    // What this very writer has written is no loss, however old the view was by which somebody judged.
+    let own = format!("eu#{current}/2");
+    log.report_loss(foreign(&own, "")).await;
+    log.append(request("t")).await.unwrap();
+    assert_eq!(*log.epoch().borrow(), epoch + 2);
+}
+
+#[tokio::test]
 async fn a_question_to_the_store_is_not_a_commit() {
     let rig = Rig::new();
     let store = Faulty::new(Rig::store());

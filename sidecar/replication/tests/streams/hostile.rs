@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::Streaming;
 
-use crate::net::{Dial, Net, edge, eventually, name, pause};
+use crate::net::{Dial, Net, edge, eventually, name, new_event, pause, request_of};
 
 type Client = v1::replication_service_client::ReplicationServiceClient<tonic::transport::Channel>;
 
@@ -392,25 +392,55 @@ async fn frames_that_come_while_voided_ids_are_looked_up_are_not_lost() {
 /// A puppet that pulls from `eu`.
 pub async fn pull(net: &Net, stream: u64, version_vector: &str, credit: u64) -> Puppet {
     let puppet = Puppet::dial(net, "eu", false).await;
-    let vector: VectorTime = version_vector.parse().unwrap();
     puppet
-        .say(Message::Open(v1::Open {
-            stream_id: stream,
-            log: "orders".into(),
-            target: "us".into(),
-            source: "eu".into(),
-            hash: Bytes::from_static(&[0; 32]),
-            version_vector: Some((&vector).into()),
-            covered_vector: Some((&vector).into()),
-            application_name: "shop".into(),
-            application_version: "1.0".into(),
-            protocol_version: 1,
-            canonical_version: 1,
-            credit_bytes: credit,
-            ..v1::Open::default()
-        }))
+        .say(open_of_us(stream, &version_vector.parse().unwrap(), credit))
         .await;
     puppet
+}
+
+/// What `us` says to begin a stream at the start of the log of `eu`.
+fn open_of_us(stream: u64, vector: &VectorTime, credit: u64) -> Message {
+    Message::Open(v1::Open {
+        stream_id: stream,
+        log: "orders".into(),
+        target: "us".into(),
+        source: "eu".into(),
+        hash: Bytes::from_static(&[0; 32]),
+        version_vector: Some(vector.into()),
+        covered_vector: Some(vector.into()),
+        application_name: "shop".into(),
+        application_version: "1.0".into(),
+        protocol_version: 1,
+        canonical_version: 1,
+        credit_bytes: credit,
+        ..v1::Open::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_that_knows_the_newest_event_is_not_suspected() {
+    let net = serving_source(1).await;
+    let log = net.log("eu").clone();
+    let writing = tokio::spawn(async move {
+        loop {
+            log.append(request_of(new_event("x"))).await.unwrap();
+        }
+    });
+    // Without credit: nothing is sent, all that the source does is to judge.
+    let mut puppet = pull(&net, 1, "", 0).await;
+    for stream in 2..=5_000 {
+        let shown = net.log("eu").reader().view().version_vector.clone();
+        puppet.say(open_of_us(stream, &shown, 0)).await;
+    }
+    // One that is asked for before the one before it was answered takes its place.
+    loop {
+        match puppet.hear().await.expect("an answer") {
+            Message::Opened(opened) if opened.stream_id == 5_000 => break,
+            Message::Opened(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    writing.abort();
 }
 
 async fn serving_source(events: usize) -> Net {

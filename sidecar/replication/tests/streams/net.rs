@@ -318,11 +318,7 @@ impl Net {
     }
 
     pub async fn append_with(&self, at: &str, event: NewEvent) -> Accepted {
-        let request = AppendRequest {
-            events: vec![event],
-            ..AppendRequest::default()
-        };
-        self.log(at).append(request).await.unwrap()
+        self.log(at).append(request_of(event)).await.unwrap()
     }
 
     pub async fn events(&self, at: &str) -> Vec<StoredEvent> {
@@ -430,6 +426,13 @@ impl Net {
 pub fn filters(filter: Option<(&str, OnError)>) -> Filters {
     let compiled = filter.map(|(cel, on_error)| Filter::compile("f", cel, on_error).unwrap());
     FilterSet::new(compiled).into()
+}
+
+pub fn request_of(event: NewEvent) -> AppendRequest {
+    AppendRequest {
+        events: vec![event],
+        ..AppendRequest::default()
+    }
 }
 
 pub fn new_event(kind: &str) -> NewEvent {
