@@ -9,7 +9,9 @@ use tidelog_core::{
     TargetInput, Work,
 };
 use tidelog_engine::{LogHandle, PageError, Selection};
-use tidelog_model::{EventId, Incarnation, LocationName, Position, Selector, canonical};
+use tidelog_model::{
+    EventId, Incarnation, LocationName, Position, Selector, VectorTime, canonical,
+};
 use tidelog_store::{StoreError, VoidedId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -39,7 +41,8 @@ pub(crate) struct TargetDriver {
 
 /// What is being done in the writer.
 enum Done {
-    Applied(FrameOutcome),
+    /// With the covered vector of the frame.
+    Applied(FrameOutcome, VectorTime),
     WentBack(FrameOutcome),
 }
 
@@ -184,7 +187,13 @@ impl TargetDriver {
                     self.feed(cx, &mut run, TargetInput::View(cx.log.reader().view()));
                     if run.end.is_none() {
                         self.feed(cx, &mut run, match done {
-                            Done::Applied(outcome) => TargetInput::Applied(outcome),
+                            Done::Applied(outcome, covered) => {
+                                if matches!(outcome, FrameOutcome::Applied { .. }) {
+                                    // Not before: what still waits in a frame is not here, and must not be counted as if it were.
+                                    cx.recovery.heard(cx, &self.id, None, &covered);
+                                }
+                                TargetInput::Applied(outcome)
+                            }
                             Done::WentBack(outcome) => TargetInput::WentBack(outcome),
                         });
                     }
@@ -307,12 +316,7 @@ impl TargetDriver {
                 }
                 self.feed(cx, run, TargetInput::Refused(refused));
             }
-            Said::Frame(frame) => {
-                if frame.stream == run.stream {
-                    cx.recovery.heard(cx, &self.id, None, &frame.covered);
-                }
-                self.feed(cx, run, TargetInput::Frame(frame));
-            }
+            Said::Frame(frame) => self.feed(cx, run, TargetInput::Frame(frame)),
             Said::Heartbeat(heartbeat) => {
                 if heartbeat.stream == run.stream {
                     self.behind_heard = Some(cx.now());
@@ -342,9 +346,10 @@ impl TargetDriver {
         match effect {
             TargetEffect::Open(open) => run.outbox.push(Said::Open(open)),
             TargetEffect::Apply(work) => {
+                let covered = work.frame.covered.clone();
                 let work = Work::Frame(work);
                 run.working = Some(Box::pin(async move {
-                    Done::Applied(log.work(epoch, work).await)
+                    Done::Applied(log.work(epoch, work).await, covered)
                 }));
             }
             TargetEffect::GoBack(progress) => {

@@ -11,7 +11,7 @@ use tidelog_model::{
 };
 use tidelog_proto::v1::{self, replication_message::Message};
 use tidelog_proto::{ApiError, ErrorReason};
-use tidelog_replication::PeerLocation;
+use tidelog_replication::{PeerLocation, RecoveryState};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::Streaming;
@@ -221,6 +221,32 @@ async fn a_frame_that_comes_twice_is_dropped_and_the_stream_goes_on() {
     net.settle(&["us"], 3).await;
     assert_eq!(net.status("us", "eu", "us").state, EdgeState::Streaming);
     assert_eq!(net.status("us", "eu", "us").streams_total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_frame_covers_counts_when_it_is_applied_and_not_before() {
+    let mut net = waiting_target().await;
+    net.append("us", "own").await;
+    let store = net.stop("us").await;
+    std::fs::remove_file(net.dir.path().join("us")).unwrap();
+    net.start_on("us", store).await;
+    assert_eq!(net.log("us").lineage().entries().len(), 2, "raised");
+    // The source is caught up with after the first frame. The second one speaks of more lost events, and is never applied.
+    let (mut puppet, open) = Puppet::offer(&net).await;
+    puppet.agree(&open, 1).await;
+    let beyond = v1::Frame {
+        covered_vector: Some((&"eu#1:6,us#1:9".parse::<VectorTime>().unwrap()).into()),
+        ..frame(&open, 5, 6)
+    };
+    puppet.say(Message::Frame(frame(&open, 0, 1))).await;
+    puppet.say(Message::Frame(beyond)).await;
+    assert_eq!(puppet.open().await.position, 1, "opened anew");
+    eventually("recovered", || async {
+        net.replication("us").recovery().borrow().state == RecoveryState::Recovered
+    })
+    .await;
+    let covered = net.log("us").reader().view().covered_vector.clone();
+    assert_eq!(covered.to_string(), "eu#1:1,us#1:1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
