@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tidelog_harness::manifests::{Link, Manifests};
@@ -243,13 +242,9 @@ async fn refused_while_full(network: &mut Network, eu: &mut Session) -> Result<(
 }
 
 async fn resumed(network: &mut Network, eu: &mut Session) -> Result<()> {
-    let begun = std::time::Instant::now();
-    eu.append_surely(vec![Draft::of("k")], SOON).await?;
-    ensure!(
-        begun.elapsed() < Duration::from_secs(10),
-        "it took {:?} to notice that there is room",
-        begun.elapsed()
-    );
+    eu.append_surely(vec![Draft::of("k")], SOON)
+        .await
+        .context("there is room again")?;
     append_each(eu, 3, "k").await?;
     network.judge().await?;
     Ok(())
