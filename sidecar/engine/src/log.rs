@@ -10,7 +10,7 @@
 //! appended and nothing is replicated to this location; readers go on with what is published.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use tidelog_core::{
     Accepted, AppendRequest, FrameEvent, FrameOutcome, LogView, Refusal, Stamp, Work,
@@ -130,6 +130,7 @@ pub struct LogHandle {
     epoch: watch::Receiver<u64>,
     store: Arc<dyn LogStore>,
     counters: Arc<LogCounters>,
+    named: Arc<AtomicU32>,
     finished: watch::Receiver<bool>,
 }
 
@@ -164,6 +165,7 @@ impl LogHandle {
         let (epoch_tx, epoch) = watch::channel(0);
         let (finished_tx, finished) = watch::channel(false);
         let counters = Arc::new(LogCounters::default());
+        let named = Arc::new(AtomicU32::new(0));
         let store = options.store.clone();
         let supervisor = Supervisor::new(
             options,
@@ -172,6 +174,7 @@ impl LogHandle {
             status_tx,
             epoch_tx,
             counters.clone(),
+            named.clone(),
         );
         tokio::spawn(async move {
             supervisor.run().await;
@@ -186,6 +189,7 @@ impl LogHandle {
             epoch,
             store,
             counters,
+            named,
             finished,
         }
     }
@@ -288,6 +292,12 @@ impl LogHandle {
     /// A peer has shown an event of this location's own that it does not hold: the writer stops, raises, and starts anew.
     pub async fn report_loss(&self, proof: FrameEvent) {
         let _ = self.commands.send(Command::Loss(Box::new(proof))).await;
+    }
+
+    /// A peer has named an incarnation of this location: the next one will be greater. A peer that names one far in the future is not heard,
+    /// because it could use up all there are.
+    pub fn heard_incarnation(&self, incarnation: Incarnation) {
+        self.named.fetch_max(incarnation.0, Ordering::Relaxed);
     }
 
     /// Lost events are back, or nobody has them: requests with ids need not wait any longer. Says nothing about another epoch than the one

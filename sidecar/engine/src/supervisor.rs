@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -64,6 +65,8 @@ pub(crate) struct Supervisor {
     pub(crate) status: watch::Sender<LogStatus>,
     pub(crate) epoch: watch::Sender<u64>,
     pub(crate) counters: Arc<LogCounters>,
+    /// The greatest incarnation of this location that a peer has named.
+    named: Arc<AtomicU32>,
     memory: Memory,
     /// Head and version vector at which continuity was last proven.
     proven: Option<(ProvenHead, VectorTime)>,
@@ -82,6 +85,7 @@ impl Supervisor {
         status: watch::Sender<LogStatus>,
         epoch: watch::Sender<u64>,
         counters: Arc<LogCounters>,
+        named: Arc<AtomicU32>,
     ) -> Self {
         Self {
             options,
@@ -90,6 +94,7 @@ impl Supervisor {
             status,
             epoch,
             counters,
+            named,
             memory: Memory::default(),
             proven: None,
             recovered: None,
@@ -349,9 +354,8 @@ impl Supervisor {
                     "the database no longer holds position {} as this process left it",
                     left.sequence
                 );
-                let incarnation = next_incarnation(known.max(state.incarnation()), self.now());
                 let entry = LineageEntry {
-                    incarnation,
+                    incarnation: self.above(known.max(state.incarnation())),
                     base: state.head,
                 };
                 return Ok((
@@ -386,12 +390,25 @@ impl Supervisor {
                     .await?;
                 Ok((state, false))
             }
-            StartDecision::Raise { entry, reason, .. } => Ok((
-                self.raise(nonce, &state, entry, None, &reason, witness.is_some())
-                    .await?,
-                true,
-            )),
+            StartDecision::Raise {
+                mut entry, reason, ..
+            } => {
+                entry.incarnation = entry.incarnation.max(self.above(known));
+                let witnessed = witness.is_some();
+                let state = self.raise(nonce, &state, entry, None, &reason, witnessed);
+                Ok((state.await?, true))
+            }
         }
+    }
+
+    /// An incarnation above every known one, those that peers have named included.
+    fn above(&self, known: Incarnation) -> Incarnation {
+        let now = self.now();
+        let named = self.named.load(Ordering::Relaxed);
+        // Incarnations are close to the time of their raise. What lies far beyond it would leave no room for those to come.
+        let day = i64::from(named) * 1_000_000 - now <= 86_400_000_000;
+        let named = if day { named } else { 0 };
+        next_incarnation(known.max(Incarnation(named)), now)
     }
 
     /// Whether an event that was taken for the proof of a loss proves it still: another writer may have been the one who wrote it, or may have
@@ -459,10 +476,8 @@ impl Supervisor {
         loss: &FrameEvent,
     ) -> Result<LogState, StartError> {
         let id = &loss.event.id;
-        let incarnation = next_incarnation(
-            known.max(state.incarnation()).max(id.origin.incarnation),
-            self.now(),
-        );
+        let known = known.max(state.incarnation()).max(id.origin.incarnation);
+        let incarnation = self.above(known);
         let base = state.lineage.current().map_or(0, |entry| entry.base);
         let started = self.proven.as_ref().map_or(base, |(h, _)| h.sequence);
         let proven = if id.origin.incarnation == state.incarnation() {

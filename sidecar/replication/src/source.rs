@@ -282,6 +282,14 @@ impl SourceDriver {
     fn heard_open(&mut self, cx: &Shared, open: &Open) {
         self.known.peer_spec_hash.clone_from(&open.spec_hash);
         self.known.peer_filter_hash.clone_from(&open.filter_hash);
+        if open.log == cx.log_name && open.source == cx.location {
+            let vectors = open.version_vector.iter().chain(open.covered_vector.iter());
+            let named = vectors
+                .filter(|(origin, _)| origin.location == cx.location)
+                .map(|(origin, _)| origin.incarnation)
+                .fold(open.source_incarnation_known, Incarnation::max);
+            cx.log.heard_incarnation(named);
+        }
         cx.recovery.heard(
             cx,
             &self.id,

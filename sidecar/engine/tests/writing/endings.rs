@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tidelog_core::Refusal;
 use tidelog_engine::LogHandle;
+use tidelog_model::Incarnation;
 
 use crate::faulty::{Faulty, Gate};
-use crate::rig::{Jammed, Rig, keyed, request};
+use crate::rig::{Jammed, Rig, keyed, request, wall};
 use crate::streams::foreign;
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -62,6 +63,30 @@ async fn a_loss_that_two_peers_prove_is_one_loss() {
     log.report_loss(foreign(&own, "")).await;
     log.append(request("t")).await.unwrap();
     assert_eq!(*log.epoch().borrow(), epoch + 2);
+}
+
+#[tokio::test]
+async fn a_new_incarnation_is_above_those_that_peers_have_named() {
+    let rig = Rig::new();
+    let log = rig.start(Rig::store()).await;
+    let seconds = u32::try_from(wall() / 1_000_000).unwrap();
+    let named = Incarnation(seconds + 3_600);
+    log.heard_incarnation(named);
+    log.heard_incarnation(Incarnation(1));
+    let raise = async || {
+        let mut epoch = log.epoch();
+        let before = *epoch.borrow_and_update();
+        let current = log.lineage().current().unwrap().incarnation;
+        log.report_loss(foreign(&format!("eu#{current}/50"), ""))
+            .await;
+        soon(epoch.wait_for(|e| *e > before + 1)).await.unwrap();
+        log.lineage().current().unwrap().incarnation
+    };
+    let raised = raise().await;
+    assert_eq!(raised, Incarnation(named.0 + 1));
+    // One that would leave no room is not believed.
+    log.heard_incarnation(Incarnation(u32::MAX));
+    assert_eq!(raise().await, Incarnation(raised.0 + 1));
 }
 
 #[tokio::test]

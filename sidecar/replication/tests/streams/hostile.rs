@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::Streaming;
 
-use crate::net::{Dial, Net, edge, eventually, name, new_event, pause, request_of};
+use crate::net::{Dial, Net, edge, eventually, name, new_event, pause, request_of, wall};
 
 type Client = v1::replication_service_client::ReplicationServiceClient<tonic::transport::Channel>;
 
@@ -441,6 +441,29 @@ fn open_of_us(stream: u64, vector: &VectorTime, credit: u64) -> Message {
         credit_bytes: credit,
         ..v1::Open::default()
     })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_incarnation_that_a_target_has_named_is_not_used_again() {
+    let net = serving_source(1).await;
+    let named = u32::try_from(wall() / 1_000_000).unwrap() + 3_600;
+    let mut puppet = Puppet::dial(&net, "eu", false).await;
+    let Message::Open(mut open) = open_of_us(1, &VectorTime::new(), 0) else {
+        unreachable!("an Open");
+    };
+    open.source_incarnation_known = named;
+    puppet.say(Message::Open(open)).await;
+    let answer = puppet.hear().await;
+    assert!(matches!(answer, Some(Message::Refused(_))), "{answer:?}");
+    let lost = canonical::encode(&event(2)).into();
+    let lost = tidelog_core::FrameEvent::decode(&lost).unwrap();
+    net.log("eu").report_loss(lost).await;
+    eventually("raised", || async {
+        net.log("eu").lineage().entries().len() == 2
+    })
+    .await;
+    let raised = net.log("eu").lineage().current().unwrap().incarnation;
+    assert!(raised > Incarnation(named), "{raised}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
