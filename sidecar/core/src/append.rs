@@ -165,7 +165,7 @@ pub enum Refusal {
         /// The sequence of the request.
         after: u64,
     },
-    /// The condition names a position that cannot be used.
+    /// The condition names a position that cannot be used: beyond the head, or of a part of the history that a loss has ended.
     #[error(transparent)]
     Position(#[from] PositionError),
     /// Too much is waiting for the writer.
@@ -196,14 +196,6 @@ pub enum Refusal {
     /// The location is stopping; definitely not in the log.
     #[error("the log is shutting down")]
     ShuttingDown,
-    /// A later raise took the answer back.
-    #[error(
-        "the log was raised to incarnation {incarnation} while this request was decided; retry"
-    )]
-    IncarnationChanged {
-        /// The new incarnation.
-        incarnation: u32,
-    },
     /// The only one after which the request may be in the log.
     #[error(
         "the database did not say whether the request is in the log: {0}; retry with the same request id"

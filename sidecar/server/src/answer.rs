@@ -37,7 +37,6 @@ pub fn refusal(refusal: &Refusal) -> ApiError {
             ApiError::new(ErrorReason::NotWriter, text).retry_after(Duration::from_millis(100))
         }
         Refusal::ShuttingDown => ApiError::new(ErrorReason::ShuttingDown, text),
-        Refusal::IncarnationChanged { .. } => ApiError::new(ErrorReason::IncarnationChanged, text),
         Refusal::OutcomeUnknown(_) => ApiError::new(ErrorReason::OutcomeUnknown, text),
     }
 }
