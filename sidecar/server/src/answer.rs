@@ -227,3 +227,21 @@ pub fn control(error: &ControlError) -> ApiError {
         ControlError::Store(e) => store(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidelog_model::{Incarnation, Position};
+
+    use super::*;
+
+    #[test]
+    fn an_append_after_a_lost_position_is_told_the_last_safe_one() {
+        let lost = PositionError::IncarnationChanged {
+            position: Position::new(Incarnation(1), 9),
+            last_safe: Position::new(Incarnation(7), 4),
+        };
+        let answer = refusal(&Refusal::Position(lost));
+        assert_eq!(answer.reason, ErrorReason::IncarnationChanged);
+        assert_eq!(answer.metadata[key::LAST_SAFE_POSITION], "7/4");
+    }
+}
