@@ -31,9 +31,15 @@ async fn watch_status_speaks_at_once_and_again_when_something_changed() {
         head = next().await.unwrap().head;
     }
     assert_eq!(head, 1);
+    let rarely = v1::WatchStatusRequest {
+        log: String::new(),
+        interval_millis: 3_600_000,
+    };
+    let mut rare = ok(site.admin().watch_status(rarely)).await;
+    assert!(soon(rare.message()).await.unwrap().is_some(), "at once");
     // It says goodbye, it does not break.
     let stop = tokio::spawn(site.running.shut_down());
-    while next().await.is_some() {}
+    soon(async { while next().await.is_some() {} }).await;
     soon(stop).await.unwrap();
 }
 

@@ -229,47 +229,56 @@ pub fn fields(error: &ApiError) -> Vec<&str> {
 pub struct Follower(Streaming<v1::SubscribeResponse>);
 
 impl Follower {
-    /// The next message.
-    pub async fn next(&mut self) -> (Content, v1::Position) {
-        let message = soon(self.0.message()).await.unwrap().expect("not the end");
+    async fn next(&mut self) -> (Content, v1::Position) {
+        let message = self.0.message().await.unwrap().expect("not the end");
         (message.content.unwrap(), message.position.unwrap())
     }
 
     /// Sequences of the next events, heartbeats passed over.
     pub async fn events(&mut self) -> Vec<u64> {
-        loop {
-            match self.next().await.0 {
-                Content::Events(batch) => {
-                    return batch.events.iter().map(|e| e.sequence).collect();
+        let events = async {
+            loop {
+                match self.next().await.0 {
+                    Content::Events(batch) => {
+                        return batch.events.iter().map(|e| e.sequence).collect();
+                    }
+                    Content::CaughtUp(_) => panic!("caught up instead of events"),
+                    Content::Heartbeat(_) => {}
                 }
-                Content::CaughtUp(_) => panic!("caught up instead of events"),
-                Content::Heartbeat(_) => {}
             }
-        }
+        };
+        soon(events).await
     }
 
     /// Sequences of all events up to `caught_up`, and the position said with it.
     pub async fn replay(&mut self) -> (Vec<u64>, v1::Position) {
         let mut sequences = Vec::new();
-        loop {
-            match self.next().await {
-                (Content::Events(batch), _) => {
-                    sequences.extend(batch.events.iter().map(|e| e.sequence));
+        let replay = async {
+            loop {
+                match self.next().await {
+                    (Content::Events(batch), _) => {
+                        sequences.extend(batch.events.iter().map(|e| e.sequence));
+                    }
+                    (Content::CaughtUp(_), position) => return position,
+                    (Content::Heartbeat(_), _) => {}
                 }
-                (Content::CaughtUp(_), position) => return (sequences, position),
-                (Content::Heartbeat(_), _) => {}
             }
-        }
+        };
+        let position = soon(replay).await;
+        (sequences, position)
     }
 
     /// How it ends, whatever comes before.
     pub async fn end(mut self) -> Status {
-        loop {
-            match soon(self.0.message()).await {
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("it ended without a word"),
-                Err(status) => return status,
+        let end = async {
+            loop {
+                match self.0.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("it ended without a word"),
+                    Err(status) => return status,
+                }
             }
-        }
+        };
+        soon(end).await
     }
 }

@@ -70,7 +70,7 @@ async fn a_stop_answers_everything_that_is_in_flight() {
         because(ErrorReason::ShuttingDown, &status);
         (taken, refused)
     });
-    while follower.events().await.last() < Some(&200) {}
+    soon(async { while follower.events().await.last() < Some(&200) {} }).await;
 
     let begun = Instant::now();
     let Site {
