@@ -12,14 +12,17 @@ use crate::clock::now_micros;
 
 /// How long an unreachable database is tried before the start gives up.
 const OPEN_MAX: Duration = Duration::from_secs(30);
+/// The same for one that refuses the login: long enough for a password that is rotated, short enough for a wrong one.
+const LOGIN_MAX: Duration = Duration::from_secs(10);
 
-/// Opens the store; an unreachable one is tried again for a while, and said so.
+/// Opens the store; an unreachable one, or one that refuses the login, is tried again for a while, and said so. A password in a file is read
+/// anew each time.
 pub(crate) async fn open(config: &Config) -> Result<Arc<dyn LogStore>, StoreError> {
     let begun = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(200);
     loop {
         match open_once(config).await {
-            Err(error) if error.is_retryable() && begun.elapsed() < OPEN_MAX => {
+            Err(error) if error.is_retryable() && begun.elapsed() < longest(&error) => {
                 tracing::warn!(
                     log = %config.log, location = %config.location, %error,
                     "cannot open the database yet, trying again"
@@ -29,6 +32,13 @@ pub(crate) async fn open(config: &Config) -> Result<Arc<dyn LogStore>, StoreErro
             }
             outcome => return outcome,
         }
+    }
+}
+
+fn longest(error: &StoreError) -> Duration {
+    match error {
+        StoreError::LoginRefused(_) => LOGIN_MAX,
+        _ => OPEN_MAX,
     }
 }
 

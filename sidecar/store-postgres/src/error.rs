@@ -104,7 +104,7 @@ pub fn connect_error(error: sqlx::Error, place: &str) -> StoreError {
         sqlx::Error::Database(database) => {
             let said = describe(database.as_ref());
             match code(database.code()).as_str() {
-                "28P01" | "28000" => StoreError::Setting(format!(
+                "28P01" | "28000" => StoreError::LoginRefused(format!(
                     "{place} refuses the login: {said}; check user and password of the storage URI, and the server's pg_hba.conf"
                 )),
                 "3D000" => StoreError::Setting(format!(

@@ -54,6 +54,9 @@ pub enum StoreError {
     /// The database is set up so that what it acknowledges may be lost.
     #[error("database is not durable: {0}")]
     NotDurable(String),
+    /// The database refuses the login. While a password is rotated, one side has the new one a little earlier than the other.
+    #[error("{0}")]
+    LoginRefused(String),
     /// The settings of the store cannot work whatever the database does.
     #[error("storage setting: {0}")]
     Setting(String),
@@ -97,7 +100,10 @@ impl AlteredEvent {
 impl StoreError {
     /// True when trying again later may help.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Full(_))
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Full(_) | Self::LoginRefused(_)
+        )
     }
 }
 

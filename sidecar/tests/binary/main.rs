@@ -7,5 +7,6 @@
 
 mod configuration;
 mod keepalive;
+mod password;
 mod sidecar;
 mod stopping;

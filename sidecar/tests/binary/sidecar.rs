@@ -87,13 +87,32 @@ impl Sidecar {
 
     /// Starts it with the configuration that was written, and waits until it serves.
     pub async fn start(&mut self) {
+        self.spawn();
+        self.serves().await;
+    }
+
+    /// Starts it with the configuration that was written.
+    pub fn spawn(&mut self) {
         let file = self.path("config.yaml");
         let command = program(&["--config", text(&file)]);
         let process = Process::start(&self.name, command, &self.path("log")).unwrap();
         self.process = Some(process);
+    }
+
+    /// Waits until it serves.
+    pub async fn serves(&self) {
         eventually(&format!("{} serves", self.name), || async {
             let status = self.client().status().await.ok()?;
             (status.state() == v1::LocationState::Serving).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until its log says something.
+    pub async fn says(&self, what: &str) {
+        eventually(&format!("{} says `{what}`", self.name), || async {
+            let log = std::fs::read_to_string(self.path("log")).ok()?;
+            log.contains(what).then_some(())
         })
         .await;
     }

@@ -44,6 +44,7 @@ async fn a_wrong_password_is_said_without_showing_it() {
     let output = two.dev(&["--storage", &wrong]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let complaint = text(&output.stderr);
+    assert!(complaint.contains("trying again"), "{complaint}");
     assert!(
         complaint.contains("password authentication failed"),
         "{complaint}"

@@ -148,7 +148,8 @@ async fn a_wrong_password_says_what_to_check_and_never_shows_it() {
     let mut options = database.options.clone();
     options.uri = options.uri.replace(database.server.password(), "wrong-one");
     let error = refusal(&options).await;
-    assert!(matches!(error, StoreError::Setting(_)), "{error:?}");
+    assert!(matches!(error, StoreError::LoginRefused(_)), "{error:?}");
+    assert!(error.is_retryable(), "it may be rotated just now");
     let text = error.to_string();
     assert!(text.contains("check user and password"), "{text}");
     assert!(

@@ -163,7 +163,15 @@ async fn a_postgresql_that_cannot_be_used_is_tried_and_then_told() -> Result<()>
         ],
     )
     .await?;
-    expect(&result, 1, &["password", "--storage"]);
+    expect(
+        &result,
+        1,
+        &[
+            "trying again",
+            "password authentication failed",
+            "--storage",
+        ],
+    );
     assert!(
         !result.1.contains(":wrong@"),
         "the password is shown: {}",
@@ -183,7 +191,11 @@ async fn a_postgresql_that_cannot_be_used_is_tried_and_then_told() -> Result<()>
         ],
     )
     .await?;
-    expect(&result, 1, &["cannot be reached", "--storage"]);
+    expect(
+        &result,
+        1,
+        &["trying again", "cannot be reached", "--storage"],
+    );
     Ok(())
 }
 

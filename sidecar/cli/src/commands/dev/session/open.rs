@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidelog_config::Config;
 use tidelog_server::{LocationOptions, RunningLocation, StartError};
+use tidelog_store::StoreError;
 use tidelog_store_postgres::create_database;
 use tokio::time::{Instant, sleep};
 
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 
 /// How long a server that does not answer is tried.
 const CREATE_MAX: Duration = Duration::from_secs(20);
+/// The same for one that refuses the login.
+const LOGIN_MAX: Duration = Duration::from_secs(5);
 const CREATE_PAUSE: Duration = Duration::from_secs(1);
 
 const POSTGRES_HINT: &str = "check address, user and password of --storage postgres://USER:PASSWORD@HOST:PORT, and that the server runs";
@@ -43,6 +46,13 @@ pub async fn open(
         })
 }
 
+fn longest(error: &StoreError) -> Duration {
+    match error {
+        StoreError::LoginRefused(_) => LOGIN_MAX,
+        _ => CREATE_MAX,
+    }
+}
+
 async fn create(
     server: &PostgresServer,
     key: &Key,
@@ -54,11 +64,11 @@ async fn create(
     loop {
         match create_database(server.uri(), &PostgresServer::database(key)).await {
             Ok(_) => return Ok(()),
-            Err(error) if error.is_retryable() && begun.elapsed() < CREATE_MAX => {
+            Err(error) if error.is_retryable() && begun.elapsed() < longest(&error) => {
                 if !std::mem::replace(&mut told, true) {
                     board.warning(&format!(
                         "{name}: {error}; trying again for {} s",
-                        CREATE_MAX.as_secs()
+                        longest(&error).as_secs()
                     ));
                 }
                 sleep(CREATE_PAUSE).await;
