@@ -1,19 +1,20 @@
 //! Keeps a writer running: lease, continuity, raise, serve; and again when the writer stops.
 
+mod continuity;
+mod lease;
+
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use thiserror::Error;
 use tidelog_core::{
-    FrameEvent, FrameOutcome, Identity, LogCore, LogView, ProvenHead, Refusal, StartDecision,
-    StopReason, Writer, decide_start, next_incarnation, plan_late_raise,
+    FrameEvent, FrameOutcome, Identity, LogCore, LogView, ProvenHead, Refusal, StopReason, Writer,
 };
-use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime};
+use tidelog_model::{Incarnation, VectorTime};
 use tidelog_store::{
-    CommitError, InstanceId, Lease, LeaseOutcome, LogState, Raise, ReadQuery, StoreError,
-    StoredLease,
+    CommitError, InstanceId, Lease, LeaseOutcome, LogState, StoreError, StoredLease,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -22,6 +23,7 @@ use crate::errors::Closed;
 use crate::log::{Command, LogCounters, LogPhase, LogStatus};
 use crate::options::LogOptions;
 use crate::publish::Publisher;
+pub(crate) use lease::take_lease;
 
 /// Why an attempt to become the writer did not succeed.
 #[derive(Debug, Error)]
@@ -316,258 +318,6 @@ impl Supervisor {
         }
     }
 
-    /// Another writer may have raised late, and written anew what was proven here.
-    async fn check_proven(&mut self) -> Result<(), StoreError> {
-        if let Some((proven, _)) = &self.proven {
-            let found = self.options.store.hash_at(proven.sequence).await?;
-            if found.is_some_and(|hash| hash != proven.hash) {
-                self.proven = None;
-            }
-        }
-        Ok(())
-    }
-
-    async fn prove_or_raise(
-        &mut self,
-        nonce: u64,
-        state: LogState,
-        instance: &InstanceId,
-    ) -> Result<(LogState, bool), StartError> {
-        let store = self.options.store.clone();
-        let witness = self.options.witness.load()?;
-        let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
-        self.check_proven().await?;
-        let Memory { head, loss, .. } = self.memory.clone();
-        if let Some(loss) = &loss {
-            if self.lacks(&state, loss).await? {
-                return Ok((self.raise_late(nonce, state, known, loss).await?, true));
-            }
-            tracing::info!(log = %self.options.log, location = %self.options.location, event = %loss.event.id, "what seemed lost is here: another writer had written it");
-        }
-        if let Some(left) = head {
-            // The running writer's memory: what it last saw committed is still the head.
-            if (state.head, state.hash) == (left.sequence, left.hash) {
-                return Ok((state, false));
-            }
-            if store.hash_at(left.sequence).await? != Some(left.hash) {
-                let reason = format!(
-                    "the database no longer holds position {} as this process left it",
-                    left.sequence
-                );
-                let entry = LineageEntry {
-                    incarnation: self.above(known.max(state.incarnation())),
-                    base: state.head,
-                };
-                return Ok((
-                    self.raise(nonce, &state, entry, None, &reason, witness.is_some())
-                        .await?,
-                    true,
-                ));
-            }
-        }
-        let witnessed = witness
-            .as_ref()
-            .and_then(|w| w.committed)
-            .map(|h| h.sequence);
-        let hash_at_witnessed = match witnessed {
-            Some(sequence) if sequence <= state.head => store.hash_at(sequence).await?,
-            _ => None,
-        };
-        match decide_start(
-            &state,
-            witness.as_ref(),
-            instance,
-            hash_at_witnessed,
-            self.now(),
-        ) {
-            StartDecision::Continue(proof) => {
-                tracing::info!(log = %self.options.log, location = %self.options.location, ?proof, head = state.head, "continues");
-                Ok((state, false))
-            }
-            StartDecision::First(entry) => {
-                let state = self
-                    .raise(nonce, &state, entry, None, "the first start", true)
-                    .await?;
-                Ok((state, false))
-            }
-            StartDecision::Raise {
-                mut entry, reason, ..
-            } => {
-                entry.incarnation = entry.incarnation.max(self.above(known));
-                let witnessed = witness.is_some();
-                let state = self.raise(nonce, &state, entry, None, &reason, witnessed);
-                Ok((state.await?, true))
-            }
-        }
-    }
-
-    /// An incarnation above every known one, those that peers have named included.
-    fn above(&self, known: Incarnation) -> Incarnation {
-        let now = self.now();
-        let named = self.named.load(Ordering::Relaxed);
-        // Incarnations are close to the time of their raise. What lies far beyond it would leave no room for those to come.
-        let day = i64::from(named) * 1_000_000 - now <= 86_400_000_000;
-        let named = if day { named } else { 0 };
-        next_incarnation(known.max(Incarnation(named)), now)
-    }
-
-    /// Whether an event that was taken for the proof of a loss proves it still: another writer may have been the one who wrote it, or may have
-    /// raised meanwhile.
-    async fn lacks(&self, state: &LogState, event: &FrameEvent) -> Result<bool, StoreError> {
-        let id = &event.event.id;
-        if id.origin.incarnation < state.incarnation() {
-            return Ok(false);
-        }
-        let rows = self.options.store.find(std::slice::from_ref(id)).await?;
-        let held = rows.into_iter().flatten().next();
-        Ok(held.is_none_or(|row| row.digest != event.digest))
-    }
-
-    /// Fixes a new incarnation at the witness, then in the database.
-    async fn raise(
-        &mut self,
-        nonce: u64,
-        state: &LogState,
-        entry: LineageEntry,
-        late: Option<Raise>,
-        reason: &str,
-        witnessed: bool,
-    ) -> Result<LogState, StartError> {
-        self.back_off().await;
-        self.publisher.suspend();
-        self.options.witness.raise(entry.incarnation)?;
-        let guard = tidelog_store::Guard {
-            incarnation: state.incarnation(),
-            nonce,
-            head: state.head,
-        };
-        let raise = late.unwrap_or(Raise {
-            guard,
-            entry,
-            rewrite: None,
-        });
-        self.options.store.raise(&raise).await?;
-        if !witnessed {
-            // Nothing outside of the database had fixed the number: wait until no second start can draw it.
-            let wait = i64::from(entry.incarnation.0) * 1_000_000 - self.now();
-            if wait > 0 {
-                tokio::time::sleep(Duration::from_micros(wait.unsigned_abs())).await;
-            }
-        }
-        if entry.base == 0 && entry.incarnation == Incarnation(1) {
-            tracing::info!(log = %self.options.log, location = %self.options.location, "first start of this location");
-        } else {
-            tracing::warn!(
-                log = %self.options.log, location = %self.options.location,
-                incarnation = entry.incarnation.0, base = entry.base, reason, "raised the incarnation"
-            );
-        }
-        self.status
-            .send_modify(|s| s.raised = Some((entry, reason.to_owned())));
-        Ok(self.options.store.state().await?)
-    }
-
-    /// A loss noticed late: what was appended above the last proven position is taken back and appended again.
-    async fn raise_late(
-        &mut self,
-        nonce: u64,
-        state: LogState,
-        known: Incarnation,
-        loss: &FrameEvent,
-    ) -> Result<LogState, StartError> {
-        let id = &loss.event.id;
-        let known = known.max(state.incarnation()).max(id.origin.incarnation);
-        let incarnation = self.above(known);
-        let base = state.lineage.current().map_or(0, |entry| entry.base);
-        let started = self.proven.as_ref().map_or(base, |(h, _)| h.sequence);
-        let proven = if id.origin.incarnation == state.incarnation() {
-            started.min(id.sequence.saturating_sub(1)).min(state.head)
-        } else {
-            started.min(state.head)
-        };
-        let entry = LineageEntry {
-            incarnation,
-            base: proven,
-        };
-        let store = self.options.store.clone();
-        let base_hash = store.hash_at(proven).await?.unwrap_or_default();
-        let base_vector = self.vector_at(proven).await?;
-        let above = self.rows_above(proven, state.head).await?;
-        let identity = Identity {
-            location: self.options.location.clone(),
-            nonce,
-        };
-        let core = LogCore::new(identity, &state);
-        let raise = plan_late_raise(&core, entry, &above, base_vector, base_hash);
-        let reason = format!("{id} came back from a peer and is not in this log");
-        let state = self
-            .raise(nonce, &state, entry, Some(raise), &reason, true)
-            .await?;
-        self.proven = None;
-        Ok(state)
-    }
-
-    /// The version vector as it was at a position: known where continuity was last proven, otherwise merged anew.
-    async fn vector_at(&self, position: u64) -> Result<VectorTime, StoreError> {
-        if let Some((head, vector)) = &self.proven
-            && head.sequence == position
-        {
-            return Ok(vector.clone());
-        }
-        let mut vector = VectorTime::new();
-        let mut at = 0;
-        while at < position {
-            let page = self.page(at, position).await?;
-            for stored in &page.events {
-                vector.merge(&stored.event.vector_time());
-            }
-            if page.scanned_to == at {
-                break;
-            }
-            at = page.scanned_to;
-        }
-        Ok(vector)
-    }
-
-    async fn rows_above(
-        &self,
-        position: u64,
-        head: u64,
-    ) -> Result<Vec<tidelog_model::StoredEvent>, StoreError> {
-        let mut rows = Vec::new();
-        let mut at = position;
-        while at < head {
-            let page = self.page(at, head).await?;
-            if page.scanned_to == at {
-                break;
-            }
-            at = page.scanned_to;
-            rows.extend(page.events);
-        }
-        Ok(rows)
-    }
-
-    async fn page(&self, after: u64, to: u64) -> Result<tidelog_store::Page, StoreError> {
-        let query = ReadQuery {
-            after,
-            to,
-            events_max: 1_000,
-            bytes_max: 8 * 1024 * 1024,
-            scan_max: 1_000,
-            selector: Selector::default(),
-        };
-        self.options.store.read(&query).await
-    }
-
-    /// Raises in quick succession wait longer and longer: something is wrong that raising does not mend.
-    async fn back_off(&mut self) {
-        if self.raises > 0 {
-            let seconds = 1u64 << self.raises.min(6);
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
-        }
-        self.raises += 1;
-    }
-
     /// Runs the writer until it stops.
     async fn serve(&mut self, writer: Writer, instance: InstanceId, nonce: u64) -> Ended {
         let Stopped {
@@ -616,7 +366,10 @@ impl Supervisor {
 
     async fn finish(&mut self, head: ProvenHead, nonces: &[u64]) {
         // Only the writer knows the final head: one that was frozen over a take-over knows an old one, which would prove too much.
-        let mine = tokio::time::timeout(self.options.lease_ttl, held_under(&self.options, nonces));
+        let mine = tokio::time::timeout(
+            self.options.lease_ttl,
+            lease::held_under(&self.options, nonces),
+        );
         let Ok(Ok(Some(nonce))) = mine.await else {
             tracing::warn!(log = %self.options.log, location = %self.options.location, "clean stop not recorded: it is not certain that the lease is held here; the next start has to prove continuity otherwise");
             return;
@@ -628,38 +381,4 @@ impl Supervisor {
             tracing::warn!(%error, "lease not given back; a successor waits until it runs out");
         }
     }
-}
-
-/// Takes the lease. True beside the outcome: nobody else has held it since it was taken under one of `mine`.
-pub(crate) async fn take_lease(
-    options: &LogOptions,
-    mine: &[u64],
-    lease: &Lease,
-) -> Result<(LeaseOutcome, bool), StoreError> {
-    let since = Instant::now();
-    let alone = held_under(options, mine).await?.is_some();
-    let outcome = options.store.acquire_lease(lease).await?;
-    // What was renewed has not run out before it was taken anew.
-    let alone =
-        alone && since.elapsed() < lease.ttl && matches!(outcome, LeaseOutcome::Acquired(_));
-    Ok((outcome, alone))
-}
-
-/// The nonce of this process under which the lease is held, if nobody else has held it since. Then it holds on for its full time.
-async fn held_under(options: &LogOptions, nonces: &[u64]) -> Result<Option<u64>, StoreError> {
-    if nonces.is_empty() {
-        return Ok(None);
-    }
-    let held = options.store.state().await?.lease;
-    let Some(nonce) = held.map(|l| l.nonce).filter(|n| nonces.contains(n)) else {
-        return Ok(None);
-    };
-    let lease = Lease {
-        owner: options.owner.clone(),
-        address: options.address.clone(),
-        nonce,
-        ttl: options.lease_ttl,
-    };
-    let renewed = options.store.renew_lease(&lease).await?;
-    Ok(renewed.then_some(nonce))
 }
