@@ -15,4 +15,5 @@ mod offline;
 mod postgres;
 mod processes;
 mod support;
+mod terminal;
 mod tour;

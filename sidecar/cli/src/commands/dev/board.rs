@@ -1,7 +1,7 @@
 //! What a running network shows: a live table on a terminal, lines about changes elsewhere.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -96,9 +96,13 @@ impl Board {
         Ok(())
     }
 
-    /// Takes the table away.
+    /// Ends the table; the last one stays. Taking it away would need to know where the cursor is, and the `^C` that a terminal shows has moved it.
     pub fn close(&self) {
-        self.bar.finish_and_clear();
+        if !self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::hidden());
+            // Whether it was moved or not: what comes next begins a line.
+            let _ = writeln!(io::stderr());
+        }
     }
 }
 
