@@ -37,7 +37,9 @@ pub struct TargetConfig {
 /// What the target is told.
 #[derive(Debug)]
 pub enum TargetInput {
-    /// A connection to the source stands; the stream gets this random id (not 0).
+    /// A connection to the source stands; the stream gets this random id (not 0). To be told after the newest view, and after everything that
+    /// an earlier stream gave to the writer: a stream that is opened at a position which the writer has left is of no use, and nobody may notice
+    /// while its source is silent.
     Connected(u64),
     /// The source agreed.
     Opened(Box<Opened>),

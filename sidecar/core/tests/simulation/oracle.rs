@@ -20,8 +20,9 @@ struct Truth {
     digest: Digest,
     /// Everything that really came before it.
     past: Set,
-    origin: usize,
     class: usize,
+    /// Request and index.
+    output: (usize, u32),
 }
 
 /// What one log holds.
@@ -62,6 +63,8 @@ pub struct Oracle {
     events: Vec<Truth>,
     by_id: HashMap<EventId, usize>,
     pub ledgers: Vec<Ledger>,
+    /// What logs held that a restore has taken from them.
+    lost: Vec<Vec<Ledger>>,
     pub asked: Vec<Asked>,
     /// Local appends by request and index.
     outputs: HashSet<(usize, u32)>,
@@ -82,6 +85,7 @@ impl Oracle {
             topology,
             events: Vec::new(),
             by_id: HashMap::new(),
+            lost: vec![Vec::new(); ledgers.len()],
             ledgers,
             asked: Vec::new(),
             outputs: HashSet::new(),
@@ -115,7 +119,13 @@ impl Oracle {
         self.restored = true;
         let never_seen = self.ledgers[site].held & !ledger.held & !self.shown;
         self.by_id.retain(|_, i| never_seen >> *i & 1 == 0);
-        self.ledgers[site] = ledger;
+        for (i, truth) in self.events.iter().enumerate() {
+            if never_seen >> i & 1 == 1 {
+                self.outputs.remove(&truth.output);
+            }
+        }
+        let lost = std::mem::replace(&mut self.ledgers[site], ledger);
+        self.lost[site].push(lost);
     }
 
     /// A writer goes on from what its store holds.
@@ -143,11 +153,9 @@ impl Oracle {
         );
         let last = ledger.chain.last().copied().unwrap_or_default();
         assert_eq!(batch.hash, last, "the chain is broken");
-        if !self.restored {
-            // P, and the same for what is covered: whoever claims it holds whatever can ever get here.
-            self.claim_is_true(site, &batch.version_vector, "I11: VV");
-            self.claim_is_true(site, &batch.covered_vector, "I5: KV");
-        }
+        // P, and the same for what is covered: whoever claims it holds whatever can ever get here.
+        self.claim_is_true(site, &batch.version_vector, "I11: VV");
+        self.claim_is_true(site, &batch.covered_vector, "I5: KV");
         if let Some((source, progress)) = &batch.progress {
             let source = self.site(source.as_str());
             self.progress_is_true(source, site, progress.position, progress.hash);
@@ -225,11 +233,12 @@ impl Oracle {
         if let Some((_, siblings)) = earlier.filter(|(r, _)| *r == number) {
             past |= siblings;
         }
-        let first = self
-            .outputs
-            .insert((number, event.metadata["index"].parse().expect("a number")));
+        let output = (number, event.metadata["index"].parse().expect("a number"));
+        let first = self.outputs.insert(output);
+        // A restore takes the memory of requests as well; what is held is never appended again.
+        let held = ledger.rows.iter().map(|(i, _)| self.events[*i].output);
         assert!(
-            first || self.restored,
+            (first || self.restored) && !held.into_iter().any(|h| h == output),
             "request {number} is in the log twice"
         );
         for (i, other) in self.events.iter().enumerate() {
@@ -248,19 +257,29 @@ impl Oracle {
             id: event.id.clone(),
             digest: stored.digest,
             past,
-            origin: site,
             class: class_of(&event.event_type),
+            output,
         });
         *earlier = Some((number, past | 1 << index));
         index
     }
 
-    /// Everything at or below the vector that can ever get here is here.
+    /// Everything at or below the vector that can ever get here is here: from its origin, or from whoever else holds it. What a restore has
+    /// taken from everybody cannot.
     fn claim_is_true(&self, site: usize, vector: &VectorTime, what: &str) {
         let held = self.ledgers[site].held;
         for (i, truth) in self.events.iter().enumerate() {
             if held >> i & 1 == 0 && vector.covers_id(&truth.id) {
-                let reached = self.topology.reach(truth.origin, truth.class);
+                let ledgers = self.ledgers.iter().enumerate();
+                let holders = ledgers.filter(|(_, ledger)| ledger.held >> i & 1 == 1);
+                let exports = |holder: &usize| {
+                    let row = self.ledgers[*holder].rows.iter().find(|(at, _)| *at == i);
+                    row.is_some_and(|(_, appended_here)| {
+                        !appended_here || self.topology.exports(*holder, truth.class)
+                    })
+                };
+                let holders: Vec<_> = holders.map(|(h, _)| h).filter(exports).collect();
+                let reached = self.topology.reach(&holders, truth.class);
                 assert!(
                     !reached[site],
                     "{what} {vector} of {} claims {}, which it does not hold",
@@ -270,17 +289,12 @@ impl Oracle {
         }
     }
 
-    /// Q: progress on a source means that everything up to there which the edge admits is held.
+    /// Q: progress on a source means that everything up to there which the edge admits is held, also when the source has lost it since.
     fn progress_is_true(&self, source: usize, target: usize, position: u64, hash: ChainHash) {
-        let from = &self.ledgers[source];
-        if from.chain_at(position) != Some(hash) {
-            // Progress on a history that the source has lost since.
-            assert!(
-                self.restored,
-                "I5: progress {position} beyond the source or with another hash"
-            );
-            return;
-        }
+        let histories = self.lost[source].iter().chain([&self.ledgers[source]]);
+        let from = histories.rev().find(|h| h.chain_at(position) == Some(hash));
+        let from = from
+            .expect("I5: progress beyond all that its source has ever held, or with another hash");
         let edge = self.topology.edges.iter();
         let edge = edge
             .copied()

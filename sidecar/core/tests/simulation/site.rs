@@ -1,15 +1,16 @@
-//! One location: a disk that survives, a witness, and a process that does not.
+//! One location: a disk that survives, a witness, and a process that does not. A process may see several writers: one that stops is followed
+//! by another, which takes over streams and queues that nobody has closed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tidelog_core::{
-    Identity, LogCore, LogView, ProvenHead, Source, SourceInput, Stamp, StartDecision, Target,
-    Ticket, Witness, Writer, WriterLimits, decide_start,
+    Identity, LogCore, LogView, Proof, ProvenHead, Source, SourceInput, Stamp, StartDecision,
+    Target, Ticket, Witness, Work, Writer, WriterLimits, decide_start, next_incarnation,
 };
-use tidelog_model::{Incarnation, LocationName, Selector};
+use tidelog_model::{ChainHash, Incarnation, LineageEntry, LocationName, Selector};
 use tidelog_store::{
     CheckQuery, Guard, InstanceId, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot,
     MemoryStore, Page, Raise, ReadQuery, WriteBatch,
@@ -31,6 +32,8 @@ pub struct Site {
     pub process: Option<Process>,
     /// What a dead process had sent to its database and is still on its way.
     pub zombie: Option<WriteBatch>,
+    /// Which disk this is: another one after each restore.
+    pub generation: u64,
     nonce: u64,
     limits: WriterLimits,
 }
@@ -50,6 +53,16 @@ pub enum Waiting {
     GoBack { edge: usize, connection: u64 },
 }
 
+impl Waiting {
+    /// Work that a stream of this edge has given.
+    pub fn is_for(&self, wanted: usize) -> bool {
+        match self {
+            Self::Frame { edge, .. } | Self::GoBack { edge, .. } => *edge == wanted,
+            Self::Request(_) => false,
+        }
+    }
+}
+
 pub struct SourceEnd {
     pub machine: Source,
     /// A look into the log that the machine waits for.
@@ -65,10 +78,31 @@ pub enum Lookup {
 pub struct TargetEnd {
     pub machine: Target,
     pub view_due: bool,
+    /// The writer whose vectors the stream has declared.
+    pub epoch: u64,
+}
+
+/// What a writer knew when it stopped.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    pub incarnation: Incarnation,
+    pub head: ProvenHead,
 }
 
 pub struct Process {
     pub writer: Writer,
+    /// False once its writer has stopped, until the next one has proven what is there.
+    pub serving: bool,
+    /// Moves when a writer stops, and again when the next one serves: work of streams of another epoch is refused.
+    pub epoch: u64,
+    /// What the last writer left, when that is worth remembering.
+    pub memory: Option<Memory>,
+    /// The disk in which the lease was taken.
+    pub leased_in: u64,
+    /// The nonce of the lease.
+    pub nonce: u64,
+    /// Replication work on its way to the writer, with the epoch of its stream.
+    pub inbox: VecDeque<(u64, Ticket, Work)>,
     pub view: Arc<LogView>,
     pub operation: Option<Operation>,
     pub waiting: HashMap<Ticket, Waiting>,
@@ -94,6 +128,7 @@ impl Site {
             backups: Vec::new(),
             process: None,
             zombie: None,
+            generation: 0,
             nonce: 0,
             limits: WriterLimits {
                 batch_events_max: 1 + dice.below(6),
@@ -128,7 +163,24 @@ impl Site {
             return None;
         }
         self.store = store;
+        self.generation += 1;
         Some(ledger)
+    }
+
+    /// The copy that loses most and to which a frame that waits for the writer fits all the same.
+    pub fn worst_copy(&self) -> Option<usize> {
+        let waiting = self.process.as_ref()?.inbox.iter();
+        let frame = waiting.rev().find_map(|(_, _, work)| match work {
+            Work::Frame(work) => Some(work),
+            _ => None,
+        })?;
+        let fits = |copy: &(MemorySnapshot, Ledger)| {
+            let state = now(disk(Some(copy.0.clone())).state()).expect("memory can be read");
+            let progress = state.progress.get(&frame.edge.source);
+            let progress = progress.cloned().unwrap_or_default();
+            (progress.position, progress.hash) == (frame.frame.from, frame.frame.hash_from)
+        };
+        self.backups.iter().position(fits)
     }
 
     pub fn take_lease(&mut self) -> (u64, LogState) {
@@ -145,25 +197,45 @@ impl Site {
         }
     }
 
-    /// Proves continuity or raises; returns the writer and whether the log was raised. `None`: it died on the way.
+    /// Proves continuity, also by what the last writer of a process that lives on remembers, or raises; returns the writer, its view and the
+    /// nonce of its lease. `None`: it died on the way.
     pub fn start(
         &mut self,
         now_micros: &mut i64,
-        stamp: Stamp,
+        memory: Option<Memory>,
         dies: impl Fn(&mut Dice) -> bool,
         dice: &mut Dice,
-    ) -> Option<(Writer, LogView, bool)> {
+    ) -> Option<(Writer, LogView, u64)> {
         let (nonce, state) = self.take_lease();
         let committed = self.witness.as_ref().and_then(|w| w.committed);
-        let hash = committed
-            .and_then(|head| now(self.store.hash_at(head.sequence)).expect("memory can be read"));
+        let hash = committed.and_then(|head| self.hash_at(head.sequence));
         let instance = InstanceId {
             system: "simulation".into(),
             timeline: String::new(),
             started: None,
         };
         let witness = self.witness.as_ref();
-        let decision = decide_start(&state, witness, &instance, hash, *now_micros);
+        // A raise leaves head and hash as they are: a database that has lost it has lost an incarnation in which ids were perhaps used.
+        let memory = memory.filter(|left| left.incarnation == state.incarnation());
+        let decision = match memory.map(|left| left.head) {
+            // What the process remembers is there, or it is not; the witness may know more than a writer that did not hear the end.
+            Some(left) if (left.sequence, left.hash) == (state.head, state.hash) => {
+                StartDecision::Continue(Proof::SameInstance)
+            }
+            Some(left) if self.hash_at(left.sequence) != Some(left.hash) => {
+                let known = witness.map_or(Incarnation(0), |w| w.incarnation);
+                let incarnation = next_incarnation(known.max(state.incarnation()), *now_micros);
+                StartDecision::Raise {
+                    entry: LineageEntry {
+                        incarnation,
+                        base: state.head,
+                    },
+                    reason: String::new(),
+                    not_before_micros: i64::from(incarnation.0) * 1_000_000,
+                }
+            }
+            _ => decide_start(&state, witness, &instance, hash, *now_micros),
+        };
         let (entry, raised) = match decision {
             StartDecision::Continue(_) => (None, false),
             StartDecision::First(entry) => (Some(entry), false),
@@ -212,19 +284,23 @@ impl Site {
             nonce,
         };
         let core = LogCore::new(identity, &state);
-        let mut writer = Writer::new(core, stamp, self.limits);
+        let mut writer = Writer::new(core, Stamp::default(), self.limits);
         writer.set_recovering(raised);
         assert_ne!(state.incarnation(), Incarnation(0));
         let view = LogView::of(self.name.clone(), &state);
         assert_eq!(view, writer.core().view(), "two ways to one view");
-        Some((writer, view, raised))
+        Some((writer, view, nonce))
+    }
+
+    fn hash_at(&self, position: u64) -> Option<ChainHash> {
+        now(self.store.hash_at(position)).expect("memory can be read")
     }
 
     pub fn look(&self, lookup: &Lookup, dice: &mut Dice) -> SourceInput {
         match lookup {
             Lookup::Hash(position) => SourceInput::Hash {
                 position: *position,
-                hash: now(self.store.hash_at(*position)).expect("memory can be read"),
+                hash: self.hash_at(*position),
             },
             Lookup::Read { after, to } => SourceInput::Page {
                 after: *after,

@@ -154,14 +154,18 @@ impl Topology {
         })
     }
 
-    /// For each location whether an event of this class reaches it from where it was appended.
-    pub fn reach(&self, origin: usize, class: usize) -> Vec<bool> {
+    /// Whether a location lets events of this class out that were appended there.
+    pub fn exports(&self, location: usize, class: usize) -> bool {
+        self.exports[location] & 1 << class != 0
+    }
+
+    /// For each location whether an event of this class reaches it from one of those that let it out.
+    pub fn reach(&self, holders: &[usize], class: usize) -> Vec<bool> {
         let mut reached = vec![false; self.names.len()];
-        reached[origin] = true;
-        let bit = 1 << class;
-        if self.exports[origin] & bit == 0 {
-            return reached;
+        for holder in holders {
+            reached[*holder] = true;
         }
+        let bit = 1 << class;
         let mut grew = true;
         while grew {
             grew = false;

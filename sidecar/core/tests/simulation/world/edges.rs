@@ -1,0 +1,213 @@
+//! Edges: what their ends say to each other, and what the network makes of it.
+
+use tidelog_core::{SourceEffect, SourceInput, TargetEffect, TargetInput, Work};
+
+use super::{Message, World};
+use crate::site::{Lookup, Waiting};
+
+impl World {
+    /// Whoever drives an edge notices that a writer at one of its ends is no more.
+    pub fn close(&mut self, edge: usize) -> bool {
+        let due = self.links[edge].close_due;
+        if due {
+            self.disconnect(edge);
+        }
+        due
+    }
+
+    pub fn connect(&mut self, edge: usize) -> bool {
+        let e = self.topology.edges[edge];
+        let link = &self.links[edge];
+        let ready = self.serving(e.source) && self.serving(e.target) && !self.works_for(edge);
+        if link.up || link.paused || !ready {
+            return false;
+        }
+        let link = &mut self.links[edge];
+        link.up = true;
+        link.connection += 1;
+        let stream = self.dice.id();
+        // The epoch before the view, so that it is never newer than what is declared.
+        if let Some(process) = &mut self.sites[e.target].process
+            && let Some(end) = process.targets.get_mut(&edge)
+        {
+            end.epoch = process.epoch;
+        }
+        self.show_view(e.target, edge);
+        self.target_input(edge, TargetInput::Connected(stream));
+        true
+    }
+
+    /// The writer has not answered for all that streams of the edge gave it: the next one starts at what it will have left.
+    fn works_for(&self, edge: usize) -> bool {
+        let target = self.topology.edges[edge].target;
+        let process = self.sites[target].process.as_ref();
+        process.is_some_and(|p| p.waiting.values().any(|w| w.is_for(edge)))
+    }
+
+    pub fn disconnect(&mut self, edge: usize) {
+        let link = &mut self.links[edge];
+        if !std::mem::take(&mut link.up) {
+            return;
+        }
+        link.close_due = false;
+        link.connection += 1;
+        let lost = std::mem::take(&mut link.messages);
+        if self.hostile {
+            let kept = lost.into_iter().filter(|_| self.dice.chance(20));
+            link.held.extend(kept);
+        }
+        let e = self.topology.edges[edge];
+        if let Some(process) = &mut self.sites[e.source].process
+            && let Some(end) = process.sources.get_mut(&edge)
+        {
+            end.lookup = None;
+            end.machine.disconnected();
+        }
+        self.target_input(edge, TargetInput::Disconnected("simulated".into()));
+    }
+
+    pub fn source_input(&mut self, edge: usize, input: SourceInput) {
+        let site = self.topology.edges[edge].source;
+        let time = self.now;
+        let Some(process) = &mut self.sites[site].process else {
+            return;
+        };
+        let Some(end) = process.sources.get_mut(&edge) else {
+            return;
+        };
+        let effects = end.machine.handle(input, time);
+        for effect in effects {
+            self.source_effect(edge, effect);
+        }
+    }
+
+    fn source_effect(&mut self, edge: usize, effect: SourceEffect) {
+        let site = self.topology.edges[edge].source;
+        let Some(process) = &mut self.sites[site].process else {
+            return;
+        };
+        let Some(end) = process.sources.get_mut(&edge) else {
+            return;
+        };
+        match effect {
+            SourceEffect::NeedHash(position) => end.lookup = Some(Lookup::Hash(position)),
+            SourceEffect::Read { after, to } => end.lookup = Some(Lookup::Read { after, to }),
+            SourceEffect::Opened(opened) => {
+                self.oracle
+                    .opened(edge, opened.stream, opened.position, opened.hash);
+                self.links[edge].messages.push(Message::Opened(opened));
+            }
+            SourceEffect::Refused(refused) => {
+                self.links[edge].messages.push(Message::Refused(refused));
+            }
+            SourceEffect::Frame(frame) => {
+                self.oracle.sent(edge, &frame);
+                self.links[edge].messages.push(Message::Frame(frame));
+            }
+            SourceEffect::Close(_) => self.disconnect(edge),
+            SourceEffect::AskProof(question) => {
+                unreachable!("every loss is noticed here, but {question} is asked for")
+            }
+            SourceEffect::LossProven(event) => unreachable!("{} proves a loss", event.event.id),
+        }
+    }
+
+    pub fn look(&mut self, edge: usize) -> bool {
+        let site = self.topology.edges[edge].source;
+        let Some(process) = &mut self.sites[site].process else {
+            return false;
+        };
+        let end = process.sources.get_mut(&edge);
+        let Some(lookup) = end.and_then(|end| end.lookup.take()) else {
+            return false;
+        };
+        let input = self.sites[site].look(&lookup, &mut self.dice);
+        self.source_input(edge, input);
+        true
+    }
+
+    pub fn target_input(&mut self, edge: usize, input: TargetInput) {
+        let site = self.topology.edges[edge].target;
+        let time = self.now;
+        let Some(process) = &mut self.sites[site].process else {
+            return;
+        };
+        let Some(end) = process.targets.get_mut(&edge) else {
+            return;
+        };
+        let effects = end.machine.handle(input, time);
+        for effect in effects {
+            self.target_effect(edge, effect);
+        }
+    }
+
+    fn target_effect(&mut self, edge: usize, effect: TargetEffect) {
+        let e = self.topology.edges[edge];
+        let connection = self.links[edge].connection;
+        let Some(process) = &mut self.sites[e.target].process else {
+            return;
+        };
+        let epoch = process.targets[&edge].epoch;
+        match effect {
+            TargetEffect::Open(open) => self.links[edge].messages.push(Message::Open(open)),
+            TargetEffect::Credit(credit) => self.links[edge].messages.push(Message::Credit(credit)),
+            TargetEffect::Apply(work) => {
+                let ticket = process.ticket(Waiting::Frame { edge, connection });
+                process.inbox.push_back((epoch, ticket, Work::Frame(work)));
+            }
+            TargetEffect::GoBack(progress) => {
+                let ticket = process.ticket(Waiting::GoBack { edge, connection });
+                let source = self.topology.names[e.source].clone();
+                let work = Work::GoBack(source, progress);
+                process.inbox.push_back((epoch, ticket, work));
+            }
+            TargetEffect::FindVoided(_) => unreachable!("nothing is taken back here"),
+            TargetEffect::Close(_, _) => self.disconnect(edge),
+        }
+    }
+
+    /// Brings one message to its end. Hostile networks choose any, lose, double, and bring what they held back of earlier connections.
+    pub fn deliver(&mut self, edge: usize) -> bool {
+        let link = &mut self.links[edge];
+        if self.hostile && !link.held.is_empty() && self.dice.chance(10) {
+            let number = self.dice.below(link.held.len());
+            let message = link.held.swap_remove(number);
+            self.hand_over(edge, message);
+            return true;
+        }
+        if link.messages.is_empty() {
+            return false;
+        }
+        let number = if self.hostile && self.dice.chance(15) {
+            self.dice.below(link.messages.len())
+        } else {
+            0
+        };
+        let message = link.messages.remove(number);
+        if self.hostile {
+            if self.dice.chance(3) {
+                return true;
+            }
+            if self.dice.chance(5) {
+                link.held.push(message.clone());
+            }
+        }
+        self.hand_over(edge, message);
+        true
+    }
+
+    fn hand_over(&mut self, edge: usize, message: Message) {
+        self.delivered += 1;
+        match message {
+            Message::Open(open) => {
+                // What a peer claims is judged by the log as it is now.
+                self.show_view(self.topology.edges[edge].source, edge);
+                self.source_input(edge, SourceInput::Open(open));
+            }
+            Message::Credit(credit) => self.source_input(edge, SourceInput::Credit(credit)),
+            Message::Opened(opened) => self.target_input(edge, TargetInput::Opened(opened)),
+            Message::Refused(refused) => self.target_input(edge, TargetInput::Refused(refused)),
+            Message::Frame(frame) => self.target_input(edge, TargetInput::Frame(frame)),
+        }
+    }
+}
