@@ -40,7 +40,11 @@ impl Supervisor {
             }
             tracing::info!(log = %self.options.log, location = %self.options.location, event = %loss.event.id, "what seemed lost is here: another writer had written it");
         }
-        if let Some(left) = head {
+        // A raise leaves head and hash as they are: a database that has lost one is judged by the witness, which knows it.
+        let served = self.status.borrow().incarnation;
+        if let Some(left) = head
+            && state.incarnation() >= served
+        {
             // The running writer's memory: what it last saw committed is still the head.
             if (state.head, state.hash) == (left.sequence, left.hash) {
                 return Ok((state, false));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelog_core::{FrameEvent, FrameOutcome, Refusal};
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_model::{EventId, canonical};
-use tidelog_store::{LogStore, MemoryStore};
+use tidelog_store::{Lease, LogStore, MemoryStore};
 
 use crate::faulty::{Fault, Faulty, Gate};
 use crate::rig::{Rig, keyed, request, wall};
@@ -99,6 +99,42 @@ async fn a_take_over_while_the_writer_starts_anew_is_noticed_though_it_is_over()
     assert!(first.wait_until_serving().await);
     let next = first.append(request("t")).await.unwrap().ids.remove(0);
     not_used_again(&acknowledged, &next);
+}
+
+/// A raise leaves head and hash as they are. A fail-over that loses it brings back an incarnation whose ids were used.
+#[tokio::test]
+async fn a_writer_does_not_go_on_in_an_incarnation_that_it_had_left() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let log = rig.start(store.clone()).await;
+    log.append(request("t")).await.unwrap();
+    let reached_the_standby = store.inner().snapshot();
+    let acknowledged = log.append(request("lost")).await.unwrap().ids.remove(0);
+    store.fail_over(reached_the_standby.clone());
+    assert!(log.append(request("t")).await.is_err());
+    assert!(log.wait_until_serving().await);
+    let raised = log.reader().view().current();
+    assert!(raised.incarnation > acknowledged.origin.incarnation);
+
+    // The next one has the lease of this writer, and not its raise.
+    let lease = store.state().await.unwrap().lease.unwrap();
+    let standby = MemoryStore::restore(reached_the_standby, Arc::new(wall));
+    let lease = Lease {
+        owner: lease.owner,
+        address: lease.address,
+        nonce: lease.nonce,
+        ttl: lease.remaining,
+    };
+    standby.acquire_lease(&lease).await.unwrap();
+    let mut epoch = log.epoch();
+    epoch.mark_unchanged();
+    store.fail_over(standby.snapshot());
+    store.restart();
+    epoch.changed().await.unwrap();
+    assert!(log.wait_until_serving().await);
+    let next = log.append(request("t")).await.unwrap().ids.remove(0);
+    not_used_again(&acknowledged, &next);
+    assert!(next.origin.incarnation > raised.incarnation);
 }
 
 /// What a peer sends back of what this location has written.
