@@ -87,13 +87,23 @@ async fn judge(
 ) -> Result<History> {
     let deadline = tokio::time::Instant::now() + SOON;
     loop {
-        let mut behind = Vec::new();
+        let mut states = Vec::new();
         for client in clients.values() {
-            let status = client.status().await?;
-            behind.extend(status.edges.into_iter().filter(|edge| {
-                edge.direction() == v1::EdgeDirection::Incoming && edge.lag_events != Some(0)
-            }));
+            states.push(client.status().await?);
         }
+        let heads: BTreeMap<String, u64> = states
+            .iter()
+            .map(|state| (state.location.clone(), state.head))
+            .collect();
+        // By the heads themselves: a lag of 0 is that to the head last heard of, which may be a moment old.
+        let behind: Vec<_> = states
+            .into_iter()
+            .flat_map(|state| state.edges)
+            .filter(|edge| {
+                edge.direction() == v1::EdgeDirection::Incoming
+                    && heads.get(&edge.source) != Some(&edge.progress)
+            })
+            .collect();
         if behind.is_empty() {
             break;
         }
