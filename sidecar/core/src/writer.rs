@@ -13,6 +13,7 @@
 mod ahead;
 mod message;
 mod outcome;
+mod recent;
 
 use std::collections::VecDeque;
 
@@ -22,8 +23,9 @@ use tidelog_store::{CheckAnswers, Progress, StoreError, WriteBatch};
 pub use message::{Effect, Input, Resolution, StopReason, Ticket, Work, WriterLimits};
 
 use self::ahead::{Ahead, Planned};
+use self::recent::Recent;
 use crate::append::{AppendRequest, Refusal};
-use crate::frame::FrameOutcome;
+use crate::frame::{FrameEvent, FrameOutcome};
 use crate::log::{FrameWork, LogCore, Plan, Stamp};
 
 struct Batch {
@@ -64,6 +66,7 @@ pub struct Writer {
     work: VecDeque<(Ticket, Work)>,
     phase: Phase,
     ahead: Option<Ahead>,
+    recent: Recent,
     stopping: Option<Stopping>,
     guard_hits: u64,
 }
@@ -87,6 +90,7 @@ impl Writer {
             work: VecDeque::new(),
             phase: Phase::Idle,
             ahead: None,
+            recent: Recent::default(),
             stopping: None,
             guard_hits: 0,
         }
@@ -304,8 +308,8 @@ impl Writer {
             Some((_, Work::TakeOver(vector))) => self.with_take_over(plan, vector),
             Some((_, Work::Frame(_))) | None => plan,
         };
-        if let Some(FrameOutcome::LossProven(proof)) = &plan.frame {
-            let reason = StopReason::LossProven(proof.clone());
+        if let Some(proof) = self.proof(&batch, &plan) {
+            let reason = StopReason::LossProven(proof);
             Self::fail(batch, &Refusal::NotWriter, effects);
             self.stop(reason, &Refusal::NotWriter, effects);
             return;
@@ -316,6 +320,20 @@ impl Writer {
         } else {
             self.core.clock_ahead = plan.next.clock_ahead;
             Self::answer(batch, plan.outcomes, plan.frame, effects);
+        }
+    }
+
+    /// The event of a batch's frame that proves a loss: one beyond the history here, or another one than was written under its id.
+    fn proof(&self, batch: &Batch, plan: &Plan) -> Option<Box<FrameEvent>> {
+        match &plan.frame {
+            Some(FrameOutcome::LossProven(proof)) => Some(proof.clone()),
+            Some(FrameOutcome::Applied { redundant, .. }) if *redundant > 0 => {
+                let mut events = batch.frame()?.frame.events.iter();
+                let mine = &self.core.origin;
+                let other = events.find(|e| self.recent.contradicts(mine, e));
+                other.cloned().map(Box::new)
+            }
+            _ => None,
         }
     }
 

@@ -298,6 +298,7 @@ impl Writer {
         next.set_recovering(self.core.recovering);
         self.core = next;
         let events = write.map(|b| b.events).unwrap_or_default();
+        self.recent.note(&events);
         effects.push(Effect::Witness {
             head: self.core.head,
             hash: self.core.hash,

@@ -9,7 +9,9 @@ use tidelog_store::{
     CommitError, InstanceId, LogStore, MemoryStore, Progress, StoreError, WriteBatch,
 };
 
-use crate::bench::{APPLIED, Log, NOW, Peer, foreign, keyed, lineage, name, now, request, vector};
+use crate::bench::{
+    APPLIED, Log, NOW, Peer, foreign, id, keyed, lineage, name, now, request, vector,
+};
 
 /// A writer, its store, and what it said.
 pub struct Bench {
@@ -518,6 +520,32 @@ fn taking_over_covers_own_closed_incarnations_only_and_writes_only_news() {
     bench.tell(Input::Go);
     assert!(!bench.said.iter().any(|e| matches!(e, Effect::Commit(_))));
     assert_eq!(bench.work_done(), [(1, APPLIED(0, 0)), (2, APPLIED(0, 0))]);
+}
+
+/// The frame comes a batch later than the one in which its ids were used again.
+#[test]
+fn another_event_under_an_id_of_this_writer_stops_it() {
+    let mut bench = plain();
+    bench.append(1, request(&["new 1", "new 2"]));
+    bench.tell(Input::Go);
+    bench.settle();
+    let held = now(bench.store.event(2)).unwrap().unwrap();
+    let peer = Peer::new("b", vec![foreign("b#1/1", ""), (*held.event).clone()]);
+    bench.frame(10, &peer, 0, 2);
+    bench.tell(Input::Go);
+    bench.settle();
+    assert_eq!(bench.work_done(), [(10, APPLIED(1, 1))]);
+    assert_eq!(bench.stopped(), None);
+
+    let lost = Peer::new("c", vec![foreign("a#1/2", "a#1:1")]);
+    bench.append(2, request(&["new 3"]));
+    bench.frame(11, &lost, 0, 1);
+    bench.tell(Input::Go);
+    assert!(
+        matches!(bench.stopped(), Some(StopReason::LossProven(e)) if e.event.id == id("a#1/2"))
+    );
+    assert_eq!(bench.answers(), [(1, Ok(2)), (2, Err(Refusal::NotWriter))]);
+    assert_eq!(now(bench.store.state()).unwrap().head, 3);
 }
 
 #[test]
