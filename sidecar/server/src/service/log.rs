@@ -439,9 +439,10 @@ fn deadline_of<T>(request: &Request<T>) -> Option<Duration> {
         "n" => Duration::from_nanos(amount),
         _ => return None,
     };
-    // A moment less than the client's own: so that the answer names what is missing instead of being cut off.
+    // A moment less than the client's own, also on a busy machine: so that the answer names what is missing instead of being cut off.
+    let moment = (wait / 10).max(Duration::from_millis(50).min(wait / 4));
     Some(
-        wait.saturating_sub(wait / 20)
+        wait.saturating_sub(moment)
             .max(Duration::from_millis(1))
             .min(WAIT_MAX * 120),
     )

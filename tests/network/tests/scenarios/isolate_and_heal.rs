@@ -42,7 +42,7 @@ async fn both_sides_of_a_partition_accept_writes_and_meet_again(storage: Storage
             .context("a version vector")?;
         let late = network
             .client("us")?
-            .await_token(token.clone(), std::time::Duration::from_millis(300))
+            .await_token(token.clone(), std::time::Duration::from_secs(2))
             .await;
         let late = late.err().context("us covers what it cannot have")?;
         ensure!(
