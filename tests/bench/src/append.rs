@@ -12,13 +12,21 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::location::Location;
 use crate::payload;
 
-/// Events per second of `callers` that each wait for their answer.
-pub async fn unary(location: &Location, callers: u64, span: Duration) -> Result<f64> {
+/// Events per second of `callers` that each wait for their answer, over so many connections.
+pub async fn unary(
+    location: &Location,
+    callers: u64,
+    connections: usize,
+    span: Duration,
+) -> Result<f64> {
     let before = location.head().await?;
-    let client = location.log().await?;
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(location.log().await?);
+    }
     let begun = Instant::now();
     let mut tasks = Vec::new();
-    for caller in 0..callers {
+    for (caller, client) in (0..callers).zip(clients.iter().cycle()) {
         let mut client = client.clone();
         tasks.push(tokio::spawn(async move {
             let mut done = 0;

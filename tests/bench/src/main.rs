@@ -137,10 +137,15 @@ async fn one_location(
         report.add(REST, name, mib, "MiB", None);
     }
     let span = args.span();
-    for callers in [1, 32, 128] {
-        let what = format!("append, unary, {callers} callers");
+    for (callers, connections) in [(1, 1), (32, 1), (128, 1), (128, 4)] {
+        let of = if connections == 1 {
+            String::new()
+        } else {
+            format!(" of {connections} connections")
+        };
+        let what = format!("append, unary, {callers} callers{of}");
         if wants(&what) {
-            let rate = append::unary(&location, callers, span).await?;
+            let rate = append::unary(&location, callers, connections, span).await?;
             report.add(&what, name, rate, "events/s", Some(raw));
         }
     }
