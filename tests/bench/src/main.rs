@@ -18,6 +18,7 @@ use clap::Parser;
 use tidelog_harness::postgres::Postgres;
 
 use crate::location::{Location, Storage};
+use crate::raw::Raw;
 use crate::report::Report;
 
 const REST: &str = "sidecar at rest";
@@ -44,7 +45,8 @@ struct Args {
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Only the measurements whose line contains this, for example `AppendStream` or `128 callers (postgres)`. May be given more than
-    /// once. The raw insert always runs.
+    /// once. The raw insert always runs, before and after each
+    /// figure that is a ratio to it.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 }
@@ -74,28 +76,19 @@ async fn main() -> Result<()> {
     report::note("PostgreSQL", "starting a private server");
     let postgres = Postgres::start(&[]).await?;
 
-    let uri = postgres.create_database("raw")?;
-    let raw = raw::insert(&uri, args.span()).await?;
-    report.add(
-        "raw UNNEST insert, 500 a batch",
-        "postgres",
-        raw,
-        "events/s",
-        None,
-    );
-
+    let mut raw = Raw::start(&postgres, args.span()).await?;
     for (what, in_flight, events) in [(IN_PROCESS, 256, 1), (IN_PROCESS_BATCHES, 4, 500)] {
         if args.wants(what, "postgres") {
             let uri = postgres.create_database(&format!("process_{in_flight}"))?;
             let rate = engine::append(&uri, in_flight, events, args.span()).await?;
-            report.add(what, "postgres", rate, "events/s", Some(raw));
+            report.add(what, "postgres", rate, "events/s", Some(raw.again().await?));
         }
     }
     for storage in [
         Storage::Postgres(postgres.create_database("bench")?),
         Storage::Sqlite,
     ] {
-        one_location(&args, &programs, storage, raw, &mut report).await?;
+        one_location(&args, &programs, storage, &mut raw, &mut report).await?;
     }
     for kind in ["postgres", "sqlite"] {
         let what = [CATCH_UP, PEER_P50, PEER_P99];
@@ -110,13 +103,19 @@ async fn main() -> Result<()> {
         };
         let (source, target) = (storage("peer_a")?, storage("peer_b")?);
         let figures = follow::peers(&programs, source, target, 100_000).await?;
-        report.add(CATCH_UP, kind, figures.catch_up, "events/s", Some(raw));
+        let beside = raw.again().await?;
+        report.add(CATCH_UP, kind, figures.catch_up, "events/s", Some(beside));
         report.add(PEER_P50, kind, figures.p50_ms, "ms", None);
         report.add(PEER_P99, kind, figures.p99_ms, "ms", None);
     }
     if args.wants(IDLE_DEV, "sqlite") {
         let mib = memory::idle_dev(&programs).await.context(IDLE_DEV)?;
         report.add(IDLE_DEV, "sqlite", mib, "MiB", None);
+    }
+    let (lowest, median, highest) = raw.spread();
+    for (which, rate) in [("lowest", lowest), ("median", median), ("highest", highest)] {
+        let what = format!("raw UNNEST insert, 500 a batch, {which}");
+        report.add(&what, "postgres", rate, "events/s", None);
     }
     report.print(args.json.as_deref())
 }
@@ -126,7 +125,7 @@ async fn one_location(
     args: &Args,
     programs: &Path,
     storage: Storage,
-    raw: f64,
+    raw: &mut Raw<'_>,
     report: &mut Report,
 ) -> Result<()> {
     let name = storage.name();
@@ -146,12 +145,12 @@ async fn one_location(
         let what = format!("append, unary, {callers} callers{of}");
         if wants(&what) {
             let rate = append::unary(&location, callers, connections, span).await?;
-            report.add(&what, name, rate, "events/s", Some(raw));
+            report.add(&what, name, rate, "events/s", Some(raw.again().await?));
         }
     }
     if wants(STREAM) {
         let rate = append::stream(&location, 256, span).await?;
-        report.add(STREAM, name, rate, "events/s", Some(raw));
+        report.add(STREAM, name, rate, "events/s", Some(raw.again().await?));
     }
     if wants(SUBSCRIBER_P50) || wants(SUBSCRIBER_P99) {
         let (p50, p99) = follow::subscriber(&location, 500).await?;

@@ -5,11 +5,55 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rand::RngCore;
 use sqlx::{Connection, PgConnection};
+use tidelog_harness::postgres::Postgres;
 
 const BATCH: usize = 500;
 
+/// The raw limit, measured anew beside each figure: what a virtual machine gives changes by a third within minutes.
+pub struct Raw<'a> {
+    postgres: &'a Postgres,
+    span: Duration,
+    rates: Vec<f64>,
+}
+
+impl<'a> Raw<'a> {
+    /// Measures it for the first time.
+    pub async fn start(postgres: &'a Postgres, span: Duration) -> Result<Self> {
+        let mut raw = Self {
+            postgres,
+            span,
+            rates: Vec::new(),
+        };
+        raw.again().await?;
+        Ok(raw)
+    }
+
+    /// Measures it again. Returns the mean of this run and the one before it: what was measured in between is to be compared with that.
+    pub async fn again(&mut self) -> Result<f64> {
+        let uri = self
+            .postgres
+            .create_database(&format!("raw_{}", self.rates.len()))?;
+        let rate = insert(&uri, self.span).await?;
+        let before = self.rates.last().copied().unwrap_or(rate);
+        self.rates.push(rate);
+        Ok(f64::midpoint(before, rate))
+    }
+
+    /// The lowest, the median and the highest of all runs.
+    pub fn spread(&self) -> (f64, f64, f64) {
+        let mut rates = self.rates.clone();
+        rates.sort_by(f64::total_cmp);
+        let at = |i: usize| rates.get(i).copied().unwrap_or_default();
+        (
+            at(0),
+            at(rates.len() / 2),
+            at(rates.len().saturating_sub(1)),
+        )
+    }
+}
+
 /// Events per second.
-pub async fn insert(uri: &str, span: Duration) -> Result<f64> {
+async fn insert(uri: &str, span: Duration) -> Result<f64> {
     let mut connection = PgConnection::connect(uri).await?;
     sqlx::raw_sql(
         "CREATE TABLE raw (
