@@ -207,13 +207,12 @@ fn at_event(index: Option<usize>) -> String {
     index.map_or_else(String::new, |i| format!(" (events[{i}])"))
 }
 
-/// The answer for events that are in the log. Those that were found need not be older than the others, nor have been seen by the last one.
-pub(crate) fn accepted(events: &[(u64, Arc<Event>)], replayed: bool) -> Accepted {
-    let mut token = VectorTime::new();
-    for (_, event) in events {
-        token.merge(&event.context);
-        token.raise(&event.id.origin, event.id.sequence);
-    }
+/// The answer for events that are in the log. `token` is the merge of their vector times.
+pub(crate) fn accepted(
+    events: &[(u64, Arc<Event>)],
+    token: VectorTime,
+    replayed: bool,
+) -> Accepted {
     Accepted {
         ids: events.iter().map(|(_, e)| e.id.clone()).collect(),
         first_sequence: events.iter().map(|(s, _)| *s).min().unwrap_or(0),
@@ -221,4 +220,14 @@ pub(crate) fn accepted(events: &[(u64, Arc<Event>)], replayed: bool) -> Accepted
         token,
         replayed,
     }
+}
+
+/// The merge of the vector times of events that were found: none of them need be older than the others, nor have been seen by the last one.
+pub(crate) fn token(events: &[(u64, Arc<Event>)]) -> VectorTime {
+    let mut token = VectorTime::new();
+    for (_, event) in events {
+        token.merge(&event.context);
+        token.raise(&event.id.origin, event.id.sequence);
+    }
+    token
 }

@@ -15,7 +15,7 @@ use tidelog_store::{
     WriteBatch,
 };
 
-use crate::append::{Accepted, AppendRequest, Refusal, accepted};
+use crate::append::{Accepted, AppendRequest, Refusal, accepted, token};
 use crate::frame::{EdgeContext, Frame, FrameOutcome};
 use crate::view::LogView;
 
@@ -355,7 +355,8 @@ impl Draft {
         let known = Self::known(request, &held, &causes)?;
         if known.iter().all(Option::is_some) {
             let events: Vec<_> = known.into_iter().flatten().collect();
-            return Ok(accepted(&events, true));
+            let token = token(&events);
+            return Ok(accepted(&events, token, true));
         }
         if let Some(context) = &request.context
             && !self.core.version_vector.covers(context)
@@ -508,7 +509,8 @@ impl Draft {
                 .insert(request.request_id.clone(), own.cloned().collect());
         }
         self.events.append(&mut built);
-        Ok(accepted(&all, false))
+        // At least one event is new, and the last new one has seen all that came before it: by now `seen` is the merge of them all.
+        Ok(accepted(&all, seen, false))
     }
 
     fn envelope(

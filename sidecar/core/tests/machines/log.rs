@@ -174,6 +174,19 @@ fn the_token_covers_every_event_of_the_request_wherever_it_was_found() {
 }
 
 #[test]
+fn an_event_has_seen_what_was_found_before_it_in_its_request_whatever_the_context_says() {
+    let mut log = Log::new();
+    log.apply(&Peer::new("b", vec![foreign("b#1/1", "")]).frame(0, 1));
+    log.append_one(caused("x", 0)).unwrap();
+    let mut narrow = caused("x", 0);
+    narrow.events.extend(request(&["new"]).events);
+    narrow.context = Some(vector(""));
+    let accepted = log.append_one(narrow).unwrap();
+    assert_eq!(accepted.ids, [id("a#1/2"), id("a#1/3")]);
+    assert_eq!(accepted.token, vector("a#1:3,b#1:1"));
+}
+
+#[test]
 fn one_cause_twice_in_a_batch_is_stored_once_and_twice_in_a_request_is_refused() {
     let mut log = Log::new();
     let outcomes = log.append(&[caused("x", 0), caused("x", 0)]);
