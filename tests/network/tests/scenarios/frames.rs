@@ -90,6 +90,25 @@ impl Probe {
         }
     }
 
+    /// Asks until the source refuses for good; whatever it serves instead is an error.
+    async fn refused(&mut self, network: &Network, first_stream: u64) -> Result<v1::Refused> {
+        let past = self.progress;
+        let deadline = tokio::time::Instant::now() + SOON;
+        for stream in first_stream.. {
+            match self.pull(network, stream, u64::MAX).await? {
+                End::Refused(refused) => return Ok(refused),
+                End::Broken(why) => ensure!(
+                    self.progress == past && tokio::time::Instant::now() < deadline,
+                    "a target with another past at {past} stands at {} ({why})",
+                    self.progress
+                ),
+                End::Enough => bail!("a target with another past at {past} was served"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the numbers of streams ran out")
+    }
+
     /// Pulls until it has everything up to a position, over as many streams as it takes.
     async fn pull_all(&mut self, network: &Network, first_stream: u64, until: u64) -> Result<()> {
         let mut stream = first_stream;
@@ -304,8 +323,7 @@ async fn a_target_with_another_past_is_sent_back(storage: Storage) -> Result<()>
         let mut eu = network.session("w-eu", "eu")?;
         append_each(&mut eu, 10, "k").await?;
         let mut probe = Probe::default();
-        let end = probe.pull(&network, 1, 10).await?;
-        ensure!(matches!(end, End::Enough), "{end:?}");
+        probe.pull_all(&network, 1, 10).await?;
         let chain = chain(&network.client("eu")?).await?;
         for (position, hash) in [
             (10, vec![9; 32]),
@@ -317,20 +335,16 @@ async fn a_target_with_another_past_is_sent_back(storage: Storage) -> Result<()>
                 hash,
                 ..probe.clone()
             };
-            match other.pull(&network, 2, u64::MAX).await? {
-                End::Refused(refused) => {
-                    ensure!(
-                        refused.reason() == v1::RefusalReason::PositionMismatch,
-                        "{refused:?}"
-                    );
-                    ensure!(
-                        refused.position <= position.min(10)
-                            && chain.get(&refused.position) == Some(&hex(&refused.hash)),
-                        "{refused:?}"
-                    );
-                }
-                _ => bail!("a target with another past at {position} was served"),
-            }
+            let refused = other.refused(&network, 2).await?;
+            ensure!(
+                refused.reason() == v1::RefusalReason::PositionMismatch,
+                "{refused:?}"
+            );
+            ensure!(
+                refused.position <= position.min(10)
+                    && chain.get(&refused.position) == Some(&hex(&refused.hash)),
+                "{refused:?}"
+            );
         }
         // A location that is no target of eu gets nothing.
         let status = network.client("eu")?.status().await?;
