@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         .btree_map(".")
         .compile_well_known_types(true)
+        .codec_path("crate::codec::EventCodec")
         .extern_path(".google.protobuf", "::pbjson_types")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .compile_fds(descriptors)?;

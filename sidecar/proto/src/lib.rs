@@ -6,10 +6,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`v1`] | generated messages, clients and servers |
+//! | `codec` | the buffers of a call |
 //! | [`convert`] | between the wire and the model |
 //! | [`error`] | reasons, details, statuses |
 //! | [`json`] | events in JSON |
 
+mod codec;
 pub mod convert;
 pub mod error;
 pub mod json;

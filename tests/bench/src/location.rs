@@ -18,15 +18,6 @@ pub enum Storage {
     Sqlite,
 }
 
-impl Storage {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Postgres(_) => "postgres",
-            Self::Sqlite => "sqlite",
-        }
-    }
-}
-
 /// A running sidecar.
 pub struct Location {
     pub name: &'static str,

@@ -4,22 +4,26 @@
 mod append;
 mod engine;
 mod follow;
+mod load;
 mod location;
 mod memory;
 mod payload;
 mod raw;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use tidelog_harness::postgres::Postgres;
 
+use crate::append::{Stream, Unary};
+use crate::engine::InProcess;
+use crate::load::{Load, in_turns};
 use crate::location::{Location, Storage};
 use crate::raw::Raw;
-use crate::report::Report;
+use crate::report::{Figure, Report};
 
 const REST: &str = "sidecar at rest";
 const STREAM: &str = "append, AppendStream, 256 in flight";
@@ -44,9 +48,11 @@ struct Args {
     /// Directory of the programs under test; the folder of this program when absent.
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Directory of an earlier build of the programs: what it appends is measured in turns with this one and shown as one more ratio.
+    #[arg(long, value_name = "DIR")]
+    beside: Option<PathBuf>,
     /// Only the measurements whose line contains this, for example `AppendStream` or `128 callers (postgres)`. May be given more than
-    /// once. The raw insert always runs, before and after each
-    /// figure that is a ratio to it.
+    /// once. The raw insert runs in turns with each figure that is a ratio to it.
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 }
@@ -62,6 +68,15 @@ impl Args {
     }
 }
 
+/// What all measurements share.
+struct Bench {
+    args: Args,
+    programs: PathBuf,
+    postgres: Postgres,
+    databases: usize,
+    report: Report,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
@@ -72,90 +87,161 @@ async fn main() -> Result<()> {
             .map(PathBuf::from)
             .unwrap_or_default(),
     };
-    let mut report = Report::new();
     report::note("PostgreSQL", "starting a private server");
-    let postgres = Postgres::start(&[]).await?;
-
-    let mut raw = Raw::start(&postgres, args.span()).await?;
-    for (what, in_flight, events) in [(IN_PROCESS, 256, 1), (IN_PROCESS_BATCHES, 4, 500)] {
-        if args.wants(what, "postgres") {
-            let uri = postgres.create_database(&format!("process_{in_flight}"))?;
-            let rate = engine::append(&uri, in_flight, events, args.span()).await?;
-            report.add(what, "postgres", rate, "events/s", Some(raw.again().await?));
-        }
-    }
-    for storage in [
-        Storage::Postgres(postgres.create_database("bench")?),
-        Storage::Sqlite,
-    ] {
-        one_location(&args, &programs, storage, &mut raw, &mut report).await?;
+    let mut bench = Bench {
+        args,
+        programs,
+        postgres: Postgres::start(&[]).await?,
+        databases: 0,
+        report: Report::new(),
+    };
+    bench.in_process().await?;
+    for kind in ["postgres", "sqlite"] {
+        bench.one_location(kind).await?;
     }
     for kind in ["postgres", "sqlite"] {
-        let what = [CATCH_UP, PEER_P50, PEER_P99];
-        if !what.iter().any(|what| args.wants(what, kind)) {
-            continue;
-        }
-        let storage = |n: &str| -> Result<Storage> {
-            Ok(match kind {
-                "postgres" => Storage::Postgres(postgres.create_database(n)?),
-                _ => Storage::Sqlite,
-            })
-        };
-        let (source, target) = (storage("peer_a")?, storage("peer_b")?);
-        let figures = follow::peers(&programs, source, target, 100_000).await?;
-        let beside = raw.again().await?;
-        report.add(CATCH_UP, kind, figures.catch_up, "events/s", Some(beside));
-        report.add(PEER_P50, kind, figures.p50_ms, "ms", None);
-        report.add(PEER_P99, kind, figures.p99_ms, "ms", None);
+        bench.two_locations(kind).await?;
     }
-    if args.wants(IDLE_DEV, "sqlite") {
-        let mib = memory::idle_dev(&programs).await.context(IDLE_DEV)?;
-        report.add(IDLE_DEV, "sqlite", mib, "MiB", None);
+    if bench.args.wants(IDLE_DEV, "sqlite") {
+        let mib = memory::idle_dev(&bench.programs).await.context(IDLE_DEV)?;
+        bench.report.add(IDLE_DEV, "sqlite", Figure::of(mib, "MiB"));
     }
-    let (lowest, median, highest) = raw.spread();
-    for (which, rate) in [("lowest", lowest), ("median", median), ("highest", highest)] {
-        let what = format!("raw UNNEST insert, 500 a batch, {which}");
-        report.add(&what, "postgres", rate, "events/s", None);
-    }
-    report.print(args.json.as_deref())
+    bench.report.print(bench.args.json.as_deref())
 }
 
-/// The figures of a location without peers.
-async fn one_location(
-    args: &Args,
-    programs: &Path,
-    storage: Storage,
-    raw: &mut Raw<'_>,
-    report: &mut Report,
-) -> Result<()> {
-    let name = storage.name();
-    let wants = |what: &str| args.wants(what, name);
-    let location = Location::start(programs, storage).await?;
-    if wants(REST) {
-        let mib = memory::rss_mib(location.pid())?;
-        report.add(REST, name, mib, "MiB", None);
+impl Bench {
+    fn database(&mut self) -> Result<String> {
+        self.databases += 1;
+        self.postgres
+            .create_database(&format!("bench_{}", self.databases))
     }
-    let span = args.span();
-    for (callers, connections) in [(1, 1), (32, 1), (128, 1), (128, 4)] {
-        let of = if connections == 1 {
-            String::new()
-        } else {
-            format!(" of {connections} connections")
-        };
-        let what = format!("append, unary, {callers} callers{of}");
-        if wants(&what) {
-            let rate = append::unary(&location, callers, connections, span).await?;
-            report.add(&what, name, rate, "events/s", Some(raw.again().await?));
+
+    fn storage(&mut self, kind: &str) -> Result<Storage> {
+        Ok(match kind {
+            "postgres" => Storage::Postgres(self.database()?),
+            _ => Storage::Sqlite,
+        })
+    }
+
+    /// One row: a load in turns with the raw insert, and with the same load on an earlier build.
+    async fn compare(
+        &mut self,
+        what: &str,
+        storage: &str,
+        ours: impl Load,
+        earlier: Option<impl Load>,
+    ) -> Result<()> {
+        let raw = Raw::start(&self.database()?).await?;
+        let mut loads: Vec<Box<dyn Load + '_>> = vec![Box::new(ours), Box::new(raw)];
+        loads.extend(earlier.map(|load| Box::new(load) as Box<dyn Load + '_>));
+        let rates = in_turns(self.args.span(), loads).await?;
+        let rate_of = |n: usize| rates.get(n).copied();
+        self.report.add(
+            what,
+            storage,
+            Figure {
+                value: rate_of(0).unwrap_or_default(),
+                unit: "events/s",
+                raw: rate_of(1),
+                earlier: rate_of(2),
+            },
+        );
+        Ok(())
+    }
+
+    /// The log without its sockets.
+    async fn in_process(&mut self) -> Result<()> {
+        for (what, in_flight, events) in [(IN_PROCESS, 256, 1), (IN_PROCESS_BATCHES, 4, 500)] {
+            if self.args.wants(what, "postgres") {
+                let uri = self.database()?;
+                let log = InProcess::start(&uri, in_flight, events).await?;
+                self.compare(what, "postgres", &log, None::<&InProcess>)
+                    .await?;
+                log.stop().await;
+            }
         }
+        Ok(())
     }
-    if wants(STREAM) {
-        let rate = append::stream(&location, 256, span).await?;
-        report.add(STREAM, name, rate, "events/s", Some(raw.again().await?));
+
+    /// The figures of a location without peers.
+    async fn one_location(&mut self, kind: &str) -> Result<()> {
+        let storage = self.storage(kind)?;
+        let location = Location::start(&self.programs, storage).await?;
+        let earlier = match self.args.beside.clone() {
+            Some(programs) => {
+                let storage = self.storage(kind)?;
+                Some(Location::start(&programs, storage).await?)
+            }
+            None => None,
+        };
+        if self.args.wants(REST, kind) {
+            let mib = memory::rss_mib(location.pid())?;
+            self.report.add(REST, kind, Figure::of(mib, "MiB"));
+        }
+        for (callers, connections) in [(1, 1), (32, 1), (128, 1), (128, 4)] {
+            let of = if connections == 1 {
+                String::new()
+            } else {
+                format!(" of {connections} connections")
+            };
+            let what = format!("append, unary, {callers} callers{of}");
+            if self.args.wants(&what, kind) {
+                let ours = Unary::new(&location, callers, connections).await?;
+                let theirs = match &earlier {
+                    Some(earlier) => Some(Unary::new(earlier, callers, connections).await?),
+                    None => None,
+                };
+                self.compare(&what, kind, ours, theirs).await?;
+            }
+        }
+        if self.args.wants(STREAM, kind) {
+            let in_flight = 256;
+            let stream = |location| Stream {
+                location,
+                in_flight,
+            };
+            let theirs = earlier.as_ref().map(stream);
+            self.compare(STREAM, kind, stream(&location), theirs)
+                .await?;
+        }
+        if self.args.wants(SUBSCRIBER_P50, kind) || self.args.wants(SUBSCRIBER_P99, kind) {
+            let (p50, p99) = follow::subscriber(&location, 500).await?;
+            self.report.add(SUBSCRIBER_P50, kind, Figure::of(p50, "ms"));
+            self.report.add(SUBSCRIBER_P99, kind, Figure::of(p99, "ms"));
+        }
+        if let Some(earlier) = earlier {
+            earlier.stop().await?;
+        }
+        location.stop().await
     }
-    if wants(SUBSCRIBER_P50) || wants(SUBSCRIBER_P99) {
-        let (p50, p99) = follow::subscriber(&location, 500).await?;
-        report.add(SUBSCRIBER_P50, name, p50, "ms", None);
-        report.add(SUBSCRIBER_P99, name, p99, "ms", None);
+
+    /// The figures of a location that follows another one.
+    async fn two_locations(&mut self, kind: &str) -> Result<()> {
+        if ![CATCH_UP, PEER_P50, PEER_P99]
+            .iter()
+            .any(|what| self.args.wants(what, kind))
+        {
+            return Ok(());
+        }
+        let (source, target) = (self.storage(kind)?, self.storage(kind)?);
+        let mut raw = Raw::start(&self.database()?).await?;
+        // What is copied once has no turns: the raw insert runs before and after it.
+        let around = Duration::from_secs(1);
+        let before = raw.run(around).await?;
+        let figures = follow::peers(&self.programs, source, target, 100_000).await?;
+        let after = raw.run(around).await?;
+        raw.check().await?;
+        let catch_up = Figure {
+            value: figures.catch_up,
+            unit: "events/s",
+            raw: Some(f64::midpoint(before.rate(), after.rate())),
+            earlier: None,
+        };
+        self.report.add(CATCH_UP, kind, catch_up);
+        self.report
+            .add(PEER_P50, kind, Figure::of(figures.p50_ms, "ms"));
+        self.report
+            .add(PEER_P99, kind, Figure::of(figures.p99_ms, "ms"));
+        Ok(())
     }
-    location.stop().await
 }

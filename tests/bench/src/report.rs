@@ -14,8 +14,34 @@ struct Row {
     what: String,
     storage: String,
     value: f64,
-    unit: String,
+    unit: &'static str,
+    raw: Option<f64>,
     ratio_to_raw: Option<f64>,
+    ratio_to_earlier_build: Option<f64>,
+}
+
+/// What was measured, and what ran in turns with it.
+pub struct Figure {
+    pub value: f64,
+    pub unit: &'static str,
+    pub raw: Option<f64>,
+    pub earlier: Option<f64>,
+}
+
+impl Figure {
+    /// A figure that stands for itself.
+    pub fn of(value: f64, unit: &'static str) -> Self {
+        Self {
+            value,
+            unit,
+            raw: None,
+            earlier: None,
+        }
+    }
+
+    fn ratio_to(&self, other: Option<f64>) -> Option<f64> {
+        other.filter(|r| *r > 0.0).map(|r| self.value / r)
+    }
 }
 
 /// Progress for people.
@@ -38,43 +64,42 @@ impl Report {
         Self { rows: Vec::new() }
     }
 
-    /// One figure; with `raw` also as a ratio to it.
-    pub fn add(&mut self, what: &str, storage: &str, value: f64, unit: &str, raw: Option<f64>) {
-        let ratio = raw.filter(|r| *r > 0.0).map(|r| value / r);
-        note(&line(what, storage), &format!("{value:.1} {unit}"));
+    /// One figure, with its ratios.
+    pub fn add(&mut self, what: &str, storage: &str, figure: Figure) {
+        let text = format!("{:.1} {}", figure.value, figure.unit);
+        note(&line(what, storage), &text);
         self.rows.push(Row {
             what: what.to_owned(),
             storage: storage.to_owned(),
-            value,
-            unit: unit.to_owned(),
-            ratio_to_raw: ratio,
+            value: figure.value,
+            unit: figure.unit,
+            raw: figure.raw,
+            ratio_to_raw: figure.ratio_to(figure.raw),
+            ratio_to_earlier_build: figure.ratio_to(figure.earlier),
         });
     }
 
     /// Prints the table and writes the JSON.
     pub fn print(&self, json: Option<&Path>) -> Result<()> {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header([
-            "what",
-            "storage",
-            "figure",
-            "unit",
-            "ratio to raw",
-        ]);
+        let beside = self.rows.iter().any(|r| r.ratio_to_earlier_build.is_some());
+        let mut header = vec!["what", "storage", "figure", "unit", "raw", "ratio to raw"];
+        header.extend(beside.then_some("ratio to earlier build"));
+        table.load_style(UTF8_FULL_CONDENSED).set_header(header);
         for row in &self.rows {
-            let ratio = row
-                .ratio_to_raw
-                .map(|r| format!("{r:.2}"))
-                .unwrap_or_default();
-            table.add_row([
-                &row.what,
-                &row.storage,
-                &figure(row.value),
-                &row.unit,
-                &ratio,
-            ]);
+            let ratio = |r: Option<f64>| r.map(|r| format!("{r:.2}")).unwrap_or_default();
+            let mut cells = vec![
+                row.what.clone(),
+                row.storage.clone(),
+                figure(row.value),
+                row.unit.to_owned(),
+                row.raw.map(figure).unwrap_or_default(),
+                ratio(row.ratio_to_raw),
+            ];
+            cells.extend(beside.then(|| ratio(row.ratio_to_earlier_build)));
+            table.add_row(cells);
         }
-        for column in [2, 4] {
+        for column in [2, 4, 5, 6] {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
