@@ -7,6 +7,12 @@ mod telemetry;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
+
+/// Each append makes and drops dozens of small and middle-sized pieces on several threads: this allocator takes a tenth of the time of the
+/// one of the C library from it, and gives memory back.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

@@ -22,11 +22,25 @@ pub struct Unary<'a> {
     clients: Vec<LogServiceClient<Channel>>,
 }
 
+/// How callers reach the sidecar.
+#[derive(Clone, Copy)]
+pub enum Way {
+    /// So many connections on localhost.
+    Tcp(usize),
+    /// One connection on the Unix socket.
+    Socket,
+}
+
 impl<'a> Unary<'a> {
-    pub async fn new(location: &'a Location, callers: u64, connections: usize) -> Result<Self> {
+    pub async fn new(location: &'a Location, callers: u64, way: Way) -> Result<Self> {
         let mut clients = Vec::new();
-        for _ in 0..connections {
-            clients.push(location.log().await?);
+        match way {
+            Way::Socket => clients.push(location.log_by_socket().await?),
+            Way::Tcp(connections) => {
+                for _ in 0..connections {
+                    clients.push(location.log().await?);
+                }
+            }
         }
         Ok(Self {
             location,

@@ -1,5 +1,6 @@
 //! The log without its sockets: what is left of the raw insert before gRPC takes its part.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tidelog_model::{LocationName, NewEvent};
 use tidelog_proto::v1;
 use tidelog_store::{LogStore, RequestRetention};
 use tidelog_store_postgres::{PostgresOptions, PostgresStore};
+use tokio::runtime::Runtime;
 
 use crate::load::{Load, Sample};
 use crate::payload;
@@ -23,47 +25,61 @@ pub struct InProcess {
     log: LogHandle,
     in_flight: usize,
     events: u64,
+    /// The log has threads of its own, as it has in the sidecar.
+    runtime: Runtime,
     _dir: TempDir,
 }
 
 impl InProcess {
     pub async fn start(uri: &str, in_flight: usize, events: u64) -> Result<Self> {
-        let location = LocationName::new("a")?;
-        let options = PostgresOptions::new(uri, "bench", location.clone());
-        let store: Arc<dyn LogStore> = Arc::new(PostgresStore::open(options).await?);
         let dir = tempfile::tempdir()?;
-        let nonces = AtomicU64::new(1);
-        let log = LogHandle::start(LogOptions {
-            log: "bench".into(),
-            location,
-            store,
-            witness: Arc::new(FileWitness::new(dir.path().join("witness"))),
-            stamp: Stamp::default(),
-            limits: WriterLimits::default(),
-            reader: ReaderOptions::default(),
-            owner: "bench".into(),
-            address: String::new(),
-            lease_ttl: Duration::from_secs(10),
-            recovering_max: Duration::from_secs(1),
-            retention: RequestRetention {
-                keep: Duration::from_mins(10),
-                newest_min: 1000,
-                newest_max: 100_000,
-            },
-            random: Arc::new(move || nonces.fetch_add(1, Ordering::Relaxed)),
-        });
-        ensure!(log.wait_until_serving().await, "the log does not serve");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let started = start(uri.to_owned(), dir.path().join("witness"));
+        let log = runtime.spawn(started).await??;
         Ok(Self {
             log,
             in_flight,
             events,
+            runtime,
             _dir: dir,
         })
     }
 
     pub async fn stop(self) {
         self.log.shut_down().await;
+        // Not dropped: that would wait, and may not be done here.
+        self.runtime.shutdown_background();
     }
+}
+
+async fn start(uri: String, witness: PathBuf) -> Result<LogHandle> {
+    let location = LocationName::new("a")?;
+    let options = PostgresOptions::new(&uri, "bench", location.clone());
+    let store: Arc<dyn LogStore> = Arc::new(PostgresStore::open(options).await?);
+    let nonces = AtomicU64::new(1);
+    let log = LogHandle::start(LogOptions {
+        log: "bench".into(),
+        location,
+        store,
+        witness: Arc::new(FileWitness::new(witness)),
+        stamp: Stamp::default(),
+        limits: WriterLimits::default(),
+        reader: ReaderOptions::default(),
+        owner: "bench".into(),
+        address: String::new(),
+        lease_ttl: Duration::from_secs(10),
+        recovering_max: Duration::from_secs(1),
+        retention: RequestRetention {
+            keep: Duration::from_mins(10),
+            newest_min: 1000,
+            newest_max: 100_000,
+        },
+        random: Arc::new(move || nonces.fetch_add(1, Ordering::Relaxed)),
+    });
+    ensure!(log.wait_until_serving().await, "the log does not serve");
+    Ok(log)
 }
 
 #[tonic::async_trait]

@@ -23,7 +23,7 @@ pub struct Location {
     pub name: &'static str,
     child: Child,
     base: u16,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Location {
@@ -47,7 +47,7 @@ impl Location {
         };
         let at = |n: u16| format!("\"127.0.0.1:{}\"", base + n);
         let config = format!(
-            "log: bench\nlocation: {name}\nstorage: {storage}\nwitness: {{file: {root}/witness}}\nlogging: {{level: warn}}\nlisten: {{api: {}, metrics: {}, health: {}, replication: {}, admin: {}}}\n{edges}",
+            "log: bench\nlocation: {name}\nstorage: {storage}\nwitness: {{file: {root}/witness}}\nlogging: {{level: warn}}\nlisten: {{socket: {root}/api.sock, api: {}, metrics: {}, health: {}, replication: {}, admin: {}}}\n{edges}",
             at(0),
             at(1),
             at(2),
@@ -67,7 +67,7 @@ impl Location {
             name,
             child,
             base,
-            _dir: dir,
+            dir,
         };
         location.ready().await?;
         Ok(location)
@@ -95,6 +95,12 @@ impl Location {
 
     pub async fn log(&self) -> Result<LogServiceClient<Channel>> {
         let address = format!("http://127.0.0.1:{}", self.base);
+        Ok(LogServiceClient::connect(address).await?)
+    }
+
+    /// The same over its Unix socket, as an application in the same pod may use it.
+    pub async fn log_by_socket(&self) -> Result<LogServiceClient<Channel>> {
+        let address = format!("unix:{}/api.sock", self.dir.path().display());
         Ok(LogServiceClient::connect(address).await?)
     }
 

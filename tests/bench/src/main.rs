@@ -17,13 +17,18 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use tidelog_harness::postgres::Postgres;
+use tikv_jemallocator::Jemalloc;
 
-use crate::append::{Stream, Unary};
+use crate::append::{Stream, Unary, Way};
 use crate::engine::InProcess;
 use crate::load::{Load, in_turns};
 use crate::location::{Location, Storage};
 use crate::raw::Raw;
 use crate::report::{Figure, Report};
+
+/// The allocator of the sidecar: what the load generator wastes is missing where it is measured.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 const REST: &str = "sidecar at rest";
 const STREAM: &str = "append, AppendStream, 256 in flight";
@@ -77,7 +82,8 @@ struct Bench {
     report: Report,
 }
 
-#[tokio::main]
+// One thread makes the load: on several, a client sends each request in a packet of its own and takes the processors from what it measures.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
     let programs = match &args.programs {
@@ -178,17 +184,23 @@ impl Bench {
             let mib = memory::rss_mib(location.pid())?;
             self.report.add(REST, kind, Figure::of(mib, "MiB"));
         }
-        for (callers, connections) in [(1, 1), (32, 1), (128, 1), (128, 4)] {
-            let of = if connections == 1 {
-                String::new()
-            } else {
-                format!(" of {connections} connections")
+        for (callers, way) in [
+            (1, Way::Tcp(1)),
+            (32, Way::Tcp(1)),
+            (128, Way::Tcp(1)),
+            (128, Way::Tcp(4)),
+            (128, Way::Socket),
+        ] {
+            let of = match way {
+                Way::Tcp(1) => String::new(),
+                Way::Tcp(connections) => format!(" of {connections} connections"),
+                Way::Socket => " by Unix socket".to_owned(),
             };
             let what = format!("append, unary, {callers} callers{of}");
             if self.args.wants(&what, kind) {
-                let ours = Unary::new(&location, callers, connections).await?;
+                let ours = Unary::new(&location, callers, way).await?;
                 let theirs = match &earlier {
-                    Some(earlier) => Some(Unary::new(earlier, callers, connections).await?),
+                    Some(earlier) => Some(Unary::new(earlier, callers, way).await?),
                     None => None,
                 };
                 self.compare(&what, kind, ours, theirs).await?;

@@ -1,6 +1,7 @@
 //! `LogService`: decode, call the engine, encode.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -140,9 +141,9 @@ impl LogService for LogApi {
             }
         });
         let end = stream::once(ended).filter_map(|status| async { status.ok().map(Err) });
-        let describe = self.describe.clone();
+        let describe = Arc::new(self.describe.clone());
         let answers = ReceiverStream::new(pending).then(move |pending| {
-            let describe = describe.clone();
+            let describe = Arc::clone(&describe);
             async move {
                 let outcome = match pending {
                     Ok(pending) => pending.answer().await.map_err(|r| answer::refusal(&r)),
@@ -420,7 +421,7 @@ fn selection(wire: Option<v1::Selector>) -> Result<Selection, ApiError> {
     };
     if !decoded.cel.is_empty() {
         let filter = SelectorFilter::compile(&decoded.cel).map_err(|e| answer::bad_filter(&e))?;
-        selection.predicate = Some(std::sync::Arc::new(move |event| filter.matches(event)));
+        selection.predicate = Some(Arc::new(move |event| filter.matches(event)));
     }
     Ok(selection)
 }
