@@ -8,6 +8,7 @@
 //! | [`caps`] | every limit, in one place |
 //! | [`id`] | locations, incarnations, origins, event ids |
 //! | [`vector_time`] | causal contexts, version and covered vectors, tokens |
+//! | [`mutation`] | seeded bugs for the tests of the tests; nothing in a program that anybody runs |
 //! | [`position`] | positions in a local log and the lineage that judges them |
 //! | [`hlc`] | the hybrid logical clock |
 //! | [`event`] | the envelope |
@@ -23,6 +24,7 @@ pub mod event;
 pub mod hlc;
 pub mod id;
 pub mod limit;
+pub mod mutation;
 pub mod position;
 pub mod select;
 mod text;
