@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`postgres`] | a private PostgreSQL server |
+//! | [`proxy`] | connections that are broken on purpose |
 //! | [`process`], [`ports`] | the programs under test as child processes, on ports of their own |
 //! | [`client`], [`session`] | the wire API, and writers who remember what they have seen |
 //! | [`manifests`], [`network`] | several locations, with faults |
@@ -18,6 +19,7 @@ pub mod network;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod record;
 pub mod session;
 pub mod subscriber;
