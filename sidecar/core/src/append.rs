@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tidelog_model::{
-    Condition, Event, EventId, LimitError, NewEvent, PositionError, VectorTime, caps, limit,
+    Condition, Event, EventId, LimitError, NewEvent, PositionError, VectorTime, caps, limit, mutant,
 };
 use tidelog_store::StoreError;
 
@@ -226,6 +226,9 @@ pub(crate) fn accepted(
 pub(crate) fn token(events: &[(u64, Arc<Event>)]) -> VectorTime {
     let mut token = VectorTime::new();
     for (_, event) in events {
+        if mutant!("token-of-the-last-event") {
+            token = VectorTime::new();
+        }
         token.merge(&event.context);
         token.raise(&event.id.origin, event.id.sequence);
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use tidelog_model::{LimitError, Origin, StoredEvent, VectorTime, caps};
+use tidelog_model::{LimitError, Origin, StoredEvent, VectorTime, caps, mutant};
 use tidelog_store::{Progress, VoidedId};
 
 use crate::frame::{Frame, FrameEvent, FrameFault, FrameOutcome};
@@ -28,26 +28,39 @@ impl Draft {
             return FrameOutcome::Stalled(fault);
         }
         let before = self.core.clone();
+        let published = if mutant!("own-ids-judged-after-the-batch") {
+            &before
+        } else {
+            published
+        };
         let kept = self.events.len();
         match self.store_events(frame, &before.version_vector, published) {
             Ok((stored, redundant)) => {
-                self.core.covered_vector.merge(
-                    &frame
-                        .covered
-                        .filtered(|origin| work.edge.behind.contains(&origin.location)),
-                );
+                self.core
+                    .covered_vector
+                    .merge(&frame.covered.filtered(|origin| {
+                        mutant!("covered-of-everybody")
+                            || work.edge.behind.contains(&origin.location)
+                    }));
                 let progress = Progress {
-                    position: frame.to,
+                    position: frame.to + u64::from(mutant!("progress-ahead")),
                     hash: frame.hash_to,
                     lineage: work.edge.lineage.clone(),
                 };
                 Arc::make_mut(&mut self.core.progress)
                     .insert(work.edge.source.clone(), progress.clone());
-                self.moved = Some((work.edge.source.clone(), progress));
+                if !mutant!("progress-in-another-transaction") {
+                    self.moved = Some((work.edge.source.clone(), progress));
+                }
+                if mutant!("vv-from-the-source") {
+                    self.core.version_vector.merge(&frame.covered);
+                }
                 FrameOutcome::Applied { stored, redundant }
             }
             Err(outcome) => {
-                self.core = before;
+                if !mutant!("half-a-frame-kept") {
+                    self.core = before;
+                }
                 self.events.truncate(kept);
                 outcome
             }
@@ -63,9 +76,13 @@ impl Draft {
             .get(&work.edge.source)
             .cloned()
             .unwrap_or_default();
-        if frame.from == progress.position && frame.hash_from == progress.hash {
+        if mutant!("drop-before-apply") && frame.to <= progress.position {
+            return Some(FrameOutcome::Dropped);
+        }
+        let same_hash = frame.hash_from == progress.hash || mutant!("hash-at-from-ignored");
+        if (frame.from == progress.position && same_hash) || mutant!("no-continuity") {
             None
-        } else if frame.to <= progress.position {
+        } else if frame.to <= progress.position && !mutant!("frame-behind-reopens") {
             Some(FrameOutcome::Dropped)
         } else {
             Some(FrameOutcome::Discontinuous)
@@ -113,33 +130,41 @@ impl Draft {
                     error,
                 })
             })?;
-        if !frame.covered.covers_id(id) || !frame.covered.covers(&event.context) {
+        if !mutant!("covered-by-its-frame-unchecked")
+            && (!frame.covered.covers_id(id) || !frame.covered.covers(&event.context))
+        {
             return Err(stall(FrameFault::NotCovered { id: id.clone() }));
         }
         // Judged by what was published: local requests of this batch are about to take the very ids that a lost event proves to be used.
-        if is_beyond_history(published, &id.origin, id.sequence) {
+        if is_beyond_history(published, &id.origin, id.sequence)
+            && !mutant!("own-events-beyond-history")
+        {
             return Ok(Fate::Loss);
         }
         let claims =
             |origin: &Origin| is_beyond_history(published, origin, event.context.get(origin));
         let seen = event.context.filtered(claims);
-        if !seen.is_empty() {
+        if !seen.is_empty() && !mutant!("contexts-beyond-history") {
             return Err(stall(FrameFault::NeverWritten {
                 id: id.clone(),
                 seen,
             }));
         }
-        if held.covers_id(id) {
+        let mut redundant = held.covers_id(id);
+        if mutant!("dedup-by-the-whole-vector") {
+            redundant &= held.covers(&event.context);
+        }
+        if redundant && !mutant!("no-dedup") {
             return Ok(Fate::Redundant);
         }
         let taken_back = VoidedId {
             id: id.clone(),
             digest: received.digest,
         };
-        if self.core.voided_set.contains(&taken_back) {
+        if self.core.voided_set.contains(&taken_back) && !mutant!("voided-ids-stored-again") {
             return Ok(Fate::Redundant);
         }
-        if self.core.version_vector.covers_id(id) {
+        if self.core.version_vector.covers_id(id) && !mutant!("order-within-a-frame-unchecked") {
             // Only events of this very frame cover it: a source that keeps the order has sent a cause before its effects.
             return Err(stall(FrameFault::OutOfOrder { id: id.clone() }));
         }
@@ -149,8 +174,16 @@ impl Draft {
     fn store(&mut self, received: &FrameEvent) -> Result<(), FrameOutcome> {
         let event = &received.event;
         let time: VectorTime = event.vector_time();
-        self.core.version_vector.merge(&time);
-        self.core.covered_vector.merge(&time);
+        if mutant!("vv-merges-the-id-only") {
+            self.core
+                .version_vector
+                .raise(&event.id.origin, event.id.sequence);
+        } else {
+            self.core.version_vector.merge(&time);
+        }
+        if !mutant!("kv-misses-what-is-stored") {
+            self.core.covered_vector.merge(&time);
+        }
         let entries = self.core.version_vector.len();
         if entries > caps::VECTOR_ENTRIES_MAX {
             let fault = FrameFault::VectorFull {
@@ -163,7 +196,9 @@ impl Draft {
             self.core.clock_ahead += 1;
         }
         self.core.head += 1;
-        self.core.hash = self.core.hash.next(&event.id, &received.digest);
+        if !mutant!("chain-misses-received-events") {
+            self.core.hash = self.core.hash.next(&event.id, &received.digest);
+        }
         self.events.push(StoredEvent {
             sequence: self.core.head,
             stored_at_micros: self.core.stored_at_micros,
@@ -208,7 +243,7 @@ fn malformed(frame: &Frame) -> Option<FrameFault> {
     let stands_still = span == Some(0) && frame.hash_to != frame.hash_from;
     if span.is_some_and(|s| frame.events.len() as u64 <= s)
         && frame.to <= caps::SEQUENCE_MAX
-        && !stands_still
+        && (!stands_still || mutant!("hash-changes-without-events"))
     {
         return None;
     }

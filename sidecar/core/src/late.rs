@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use tidelog_model::{
     ChainHash, Digest, Event, EventId, LineageEntry, Origin, StoredEvent, VectorTime, canonical,
+    mutant,
 };
 use tidelog_store::{Raise, Rewrite, VoidedId};
 
@@ -46,12 +47,14 @@ pub fn plan_late_raise(
     for stored in above {
         let sequence = entry.base + events.len() as u64 + 1;
         let replacement = if stored.event.id.origin == anew.old && stored.appended_here {
-            voided.push(VoidedId {
-                id: stored.event.id.clone(),
-                digest: stored.digest,
-            });
+            if !mutant!("late-raise-voids-nothing") {
+                voided.push(VoidedId {
+                    id: stored.event.id.clone(),
+                    digest: stored.digest,
+                });
+            }
             anew.renamed(stored, sequence)
-        } else if anew.leaves(&stored.event) {
+        } else if anew.leaves(&stored.event) && !mutant!("late-raise-keeps-what-had-seen-doubt") {
             continue;
         } else {
             StoredEvent {
@@ -66,7 +69,9 @@ pub fn plan_late_raise(
     let mut covered_vector = core.covered_vector.clone();
     // Coverage ends where the proof ends: what lies above may come back from peers.
     for (origin, first) in &anew.doubtful {
-        covered_vector.set(origin, covered_vector.get(origin).min(first - 1));
+        if !mutant!("late-raise-keeps-coverage") {
+            covered_vector.set(origin, covered_vector.get(origin).min(first - 1));
+        }
     }
     covered_vector.merge(&anew.version_vector);
     Raise {
@@ -122,11 +127,18 @@ impl Anew {
         let seen = seen.next_back().map_or(0, |(_, reborn)| *reborn);
         // What it had seen of others and has left is not in this log any more.
         for (origin, known) in stored.event.context.iter() {
-            event
-                .context
-                .set(origin, known.min(self.version_vector.get(origin)));
+            event.context.set(
+                origin,
+                if mutant!("late-raise-keeps-what-left") {
+                    known
+                } else {
+                    known.min(self.version_vector.get(origin))
+                },
+            );
         }
-        event.context.raise(&self.new, seen);
+        if !mutant!("late-raise-keeps-old-contexts") {
+            event.context.raise(&self.new, seen);
+        }
         event.id = EventId::new(self.new.clone(), sequence);
         self.reborn.insert(stored.sequence, sequence);
         let digest = Digest::of(&canonical::encode(&event));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tidelog_model::{
     ApplicationVersion, ChainHash, Digest, Event, EventId, HlcClock, LimitError, Lineage,
-    LocationName, NewEvent, Origin, StoredEvent, VectorTime, canonical, caps,
+    LocationName, NewEvent, Origin, StoredEvent, VectorTime, canonical, caps, mutant,
 };
 use tidelog_store::{
     CauseKey, CheckAnswers, CheckQuery, ConditionQuery, Guard, LogState, Progress, VoidedId,
@@ -259,6 +259,9 @@ impl Draft {
         let guard = core.guard();
         // `stored_at` is a local monotone time: a clock that steps back stands still here.
         core.stored_at_micros = core.stored_at_micros.max(now_micros);
+        if mutant!("stored-at-steps-back") {
+            core.stored_at_micros = now_micros;
+        }
         Self {
             core,
             guard,
@@ -324,8 +327,8 @@ impl Draft {
         } else {
             let stored = answers.next_request();
             match self.requests.get(&request.request_id) {
-                Some(in_batch) => in_batch.clone(),
-                None => stored
+                Some(in_batch) if !mutant!("requests-of-a-batch-apart") => in_batch.clone(),
+                _ => stored
                     .iter()
                     .map(|s| (s.sequence, s.event.clone()))
                     .collect(),
@@ -337,7 +340,11 @@ impl Draft {
             .map(|event| {
                 let key = cause_key(event)?;
                 let stored = answers.next_cause().map(|s| (s.sequence, s.event.clone()));
-                stored.or_else(|| self.causes.get(&key).cloned())
+                let in_batch = self
+                    .causes
+                    .get(&key)
+                    .filter(|_| !mutant!("causes-of-a-batch-apart"));
+                stored.or_else(|| in_batch.cloned())
             })
             .collect();
         let condition_found = request
@@ -347,25 +354,29 @@ impl Draft {
 
         request.check()?;
         if self.core.recovering
+            && !mutant!("recovering-ignored")
             && (!request.request_id.is_empty()
                 || request.events.iter().any(|e| e.caused_by.is_some()))
         {
             return Err(Refusal::Recovering);
         }
         let known = Self::known(request, &held, &causes)?;
-        if known.iter().all(Option::is_some) {
+        if known.iter().all(Option::is_some)
+            || (mutant!("part-of-a-request-is-all") && !held.is_empty())
+        {
             let events: Vec<_> = known.into_iter().flatten().collect();
             let token = token(&events);
             return Ok(accepted(&events, token, true));
         }
         if let Some(context) = &request.context
             && !self.core.version_vector.covers(context)
+            && !mutant!("context-unchecked")
         {
             let missing = self.core.version_vector.missing(context);
             return Err(Refusal::ContextAhead { missing });
         }
         // A request of which a part is held was accepted once: its condition has been decided, and its own events would fail it now.
-        if held.is_empty() {
+        if held.is_empty() || mutant!("condition-decided-again") {
             self.check_condition(request, condition_found)?;
         }
         self.append(request, &known)
@@ -388,7 +399,7 @@ impl Draft {
                     .events
                     .get(index)
                     .is_some_and(|new| event.has_content_of(new));
-            if !same {
+            if !same && !mutant!("request-content-unchecked") {
                 return Err(reused());
             }
             known[index] = Some((*sequence, event.clone()));
@@ -406,14 +417,17 @@ impl Draft {
             return Ok(());
         };
         // Judged against what is published: a client cannot have read a position of this very batch.
-        self.core
-            .lineage
-            .check(condition.after, self.core.head - self.events.len() as u64)?;
+        let published = self.core.head - self.events.len() as u64;
+        let valid = self.core.lineage.check(condition.after, published);
+        if !mutant!("condition-without-incarnation") {
+            valid?;
+        }
         let after = condition.after.sequence;
         let in_batch = self
             .events
             .iter()
             .rev()
+            .filter(|_| !mutant!("condition-blind-to-its-batch"))
             .find(|s| s.sequence > after && condition.matches(&s.event))
             .map(|s| s.sequence);
         match in_batch.or(found) {
@@ -430,7 +444,7 @@ impl Draft {
     ) -> Result<Accepted, Refusal> {
         let entries = self.core.version_vector.len()
             + usize::from(self.core.version_vector.get(&self.core.origin) == 0);
-        if entries > caps::VECTOR_ENTRIES_MAX {
+        if entries > caps::VECTOR_ENTRIES_MAX && !mutant!("full-vector-ignored") {
             return Err(Refusal::VectorFull { entries });
         }
         let mut clock = self.core.clock;
@@ -440,6 +454,9 @@ impl Draft {
             .context
             .clone()
             .unwrap_or_else(|| self.core.version_vector.clone());
+        if mutant!("context-of-own-events-only") {
+            seen = seen.filtered(|origin| *origin == self.core.origin);
+        }
         let mut sequence = self.core.head;
         let mut built = Vec::with_capacity(request.events.len());
         let mut all = Vec::with_capacity(request.events.len());
@@ -472,8 +489,12 @@ impl Draft {
                 }));
             }
             let digest = Digest::of(&bytes);
-            hash = hash.next(&event.id, &digest);
-            seen.raise(&event.id.origin, sequence);
+            if !mutant!("chain-misses-own-events") {
+                hash = hash.next(&event.id, &digest);
+            }
+            if !mutant!("request-unseen-by-itself") {
+                seen.raise(&event.id.origin, sequence);
+            }
             let event = Arc::new(event);
             all.push((sequence, event.clone()));
             built.push(StoredEvent {
@@ -484,11 +505,17 @@ impl Draft {
                 event,
             });
         }
-        self.core.clock = clock;
+        if !mutant!("clock-forgets-its-ticks") {
+            self.core.clock = clock;
+        }
         self.core.hash = hash;
         self.core.head = sequence;
-        self.core.version_vector.raise(&self.core.origin, sequence);
-        self.core.covered_vector.raise(&self.core.origin, sequence);
+        if !mutant!("vv-misses-own-events") {
+            self.core.version_vector.raise(&self.core.origin, sequence);
+        }
+        if !mutant!("kv-misses-own-events") {
+            self.core.covered_vector.raise(&self.core.origin, sequence);
+        }
         for stored in &built {
             if let Some(cause) = &stored.event.caused_by {
                 let key = CauseKey {

@@ -9,7 +9,7 @@ mod stream;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidelog_model::{ApplicationVersion, ChainHash, LocationName};
+use tidelog_model::{ApplicationVersion, ChainHash, LocationName, mutant};
 use tidelog_store::Page;
 
 use crate::frame::{Frame, FrameEvent};
@@ -245,11 +245,18 @@ impl Source {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
-        if credit.stream != stream.id {
+        if credit.stream != stream.id && !mutant!("credits-of-other-streams") {
             return;
         }
         stream.credit = stream.credit.saturating_add_unsigned(credit.bytes);
-        stream.acknowledged = stream.acknowledged.max(credit.progress.min(stream.sent));
+        stream.acknowledged =
+            stream
+                .acknowledged
+                .max(if mutant!("acknowledged-beyond-what-was-sent") {
+                    credit.progress
+                } else {
+                    credit.progress.min(stream.sent)
+                });
         if let Some(vector) = credit.version_vector {
             stream.version_vector = vector;
         }
@@ -262,7 +269,7 @@ impl Source {
         let raised = view.lineage != self.view.lineage;
         let cut = view.head < self.view.head;
         self.view = view;
-        if raised || cut {
+        if (raised || cut) && !mutant!("source-stream-outlives-a-raise") {
             // Streams do not outlive an incarnation: what is in flight belongs to another history.
             self.close("the source raised its incarnation".to_owned(), effects);
         }
@@ -279,7 +286,7 @@ impl Source {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
-        if after != stream.scanned {
+        if after != stream.scanned && !mutant!("page-of-another-place") {
             return;
         }
         let Some(view) = stream.reading.take() else {

@@ -9,7 +9,7 @@ mod message;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tidelog_model::{Incarnation, VectorTime};
+use tidelog_model::{Incarnation, VectorTime, mutant};
 use tidelog_store::Progress;
 
 pub use message::{EdgeState, Retry, TargetConfig, TargetEffect, TargetInput, TargetStatus};
@@ -176,10 +176,12 @@ impl Target {
         let (Phase::Streaming(stream) | Phase::Checking(stream)) = &mut self.phase else {
             return;
         };
-        if frame.stream != stream.id {
+        if frame.stream != stream.id && !mutant!("frames-of-other-streams") {
             return;
         }
-        if stream.edge.lineage.current().map(|e| e.incarnation) != Some(frame.incarnation) {
+        if stream.edge.lineage.current().map(|e| e.incarnation) != Some(frame.incarnation)
+            && !mutant!("frames-of-other-incarnations")
+        {
             let message = format!(
                 "frame of incarnation {} on a stream of another",
                 frame.incarnation
@@ -188,7 +190,9 @@ impl Target {
         }
         stream.queued_cost += frame.cost();
         // One frame may overdraw the window, a peer that ignores it is cut off.
-        if stream.queued_cost > self.config.window_bytes.saturating_mul(2) + 2 * 4_194_304 {
+        if stream.queued_cost > self.config.window_bytes.saturating_mul(2) + 2 * 4_194_304
+            && !mutant!("window-unbounded")
+        {
             let message = "the source sends beyond its credit".to_owned();
             return self.halt("Rejected", message, Retry::Backoff, effects);
         }
@@ -232,7 +236,7 @@ impl Target {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
-        if stream.applying.is_some() {
+        if stream.applying.is_some() && !mutant!("two-frames-with-the-writer") {
             return;
         }
         let Some(frame) = stream.queue.pop_front() else {
@@ -263,6 +267,7 @@ impl Target {
                 self.declare(cost, to, effects);
                 self.show_running();
             }
+            FrameOutcome::Dropped if mutant!("dropped-frame-keeps-its-credit") => {}
             FrameOutcome::Dropped => self.declare(cost, 0, effects),
             FrameOutcome::Discontinuous => {
                 let message = "a frame does not continue the progress; reopening".to_owned();
@@ -286,6 +291,9 @@ impl Target {
                 self.halt("SourceReset", message, Retry::Backoff, effects);
             }
             FrameOutcome::Failed(reason) => {
+                if mutant!("goes-on-after-a-failed-frame") {
+                    return;
+                }
                 self.phase = Phase::Halted;
                 self.set_state(EdgeState::Connecting, "StorageUnavailable", &reason);
                 effects.push(TargetEffect::Close(reason, Retry::Backoff));
@@ -299,7 +307,9 @@ impl Target {
         let Phase::Streaming(stream) = &mut self.phase else {
             return;
         };
-        let version = (stream.declared_version != *self.view.version_vector).then(|| {
+        let version = (stream.declared_version != *self.view.version_vector
+            && !mutant!("vector-never-declared-anew"))
+        .then(|| {
             stream
                 .declared_version
                 .clone_from(&self.view.version_vector);
@@ -329,7 +339,7 @@ impl Target {
         self.view = view;
         let shown = self.shown();
         self.went_back.take_if(|back| back.from != shown);
-        if raised {
+        if raised && !mutant!("target-stream-outlives-a-raise") {
             self.went_back = None;
             if !matches!(self.phase, Phase::Disconnected | Phase::Halted) {
                 self.phase = Phase::Halted;

@@ -1,7 +1,7 @@
 //! The witness: what is known about a location outside of its database's backup domain, and what it proves at start-up.
 
 use serde::{Deserialize, Serialize};
-use tidelog_model::{ChainHash, Incarnation, LineageEntry};
+use tidelog_model::{ChainHash, Incarnation, LineageEntry, mutant};
 use tidelog_store::{InstanceId, LogState};
 
 /// A head with its hash.
@@ -68,7 +68,7 @@ pub fn decide_start(
     now_micros: i64,
 ) -> StartDecision {
     let Some(current) = state.lineage.current() else {
-        return match witness {
+        return match witness.filter(|_| !mutant!("empty-database-is-new")) {
             None => StartDecision::First(LineageEntry {
                 incarnation: Incarnation(1),
                 base: 0,
@@ -89,7 +89,7 @@ pub fn decide_start(
             "there is no witness of what this location has acknowledged",
         );
     };
-    if witness.incarnation > current.incarnation {
+    if witness.incarnation > current.incarnation && !mutant!("witnessed-incarnation-ignored") {
         let known = witness.incarnation;
         return raise(
             state,
@@ -99,10 +99,12 @@ pub fn decide_start(
         );
     }
     let known = current.incarnation.max(witness.incarnation);
-    if instance.started.is_some() && witness.instance.as_ref() == Some(instance) {
+    if (instance.started.is_some() || mutant!("instance-without-start-proves"))
+        && witness.instance.as_ref() == Some(instance)
+    {
         return StartDecision::Continue(Proof::SameInstance);
     }
-    if witness.incarnation < current.incarnation {
+    if witness.incarnation < current.incarnation && !mutant!("stale-witness-proves") {
         return raise(
             state,
             known,
@@ -118,8 +120,15 @@ pub fn decide_start(
     {
         return StartDecision::Continue(Proof::CleanStop);
     }
+    if mutant!("no-raise") {
+        return StartDecision::Continue(Proof::CommittedHead);
+    }
     match witness.committed {
-        Some(head) if head.sequence <= state.head && hash_at_witnessed == Some(head.hash) => {
+        Some(head)
+            if head.sequence <= state.head
+                && (hash_at_witnessed == Some(head.hash)
+                    || mutant!("witness-at-most-the-head-proves")) =>
+        {
             StartDecision::Continue(Proof::CommittedHead)
         }
         Some(head) if head.sequence > state.head => raise(
@@ -164,8 +173,16 @@ fn raise(state: &LogState, known: Incarnation, now_micros: i64, reason: &str) ->
 /// An incarnation greater than every known one that cannot have been used before: a counter alone goes back with the database, and two
 /// restores within one second would repeat the time.
 pub fn next_incarnation(known: Incarnation, now_micros: i64) -> Incarnation {
+    if mutant!("incarnation-is-a-counter") {
+        return Incarnation(known.0.saturating_add(1));
+    }
     let seconds = u32::try_from(now_micros.max(0) / 1_000_000).unwrap_or(u32::MAX - 1);
-    Incarnation(known.0.saturating_add(1).max(seconds.saturating_add(1)))
+    Incarnation(
+        known
+            .0
+            .saturating_add(1)
+            .max(seconds.saturating_add(u32::from(!mutant!("incarnation-within-one-second")))),
+    )
 }
 
 #[cfg(test)]

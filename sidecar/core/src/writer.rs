@@ -17,7 +17,7 @@ mod recent;
 
 use std::collections::VecDeque;
 
-use tidelog_model::{LocationName, VectorTime};
+use tidelog_model::{LocationName, VectorTime, mutant};
 use tidelog_store::{CheckAnswers, Progress, StoreError, WriteBatch};
 
 pub use message::{Effect, Input, Resolution, StopReason, Ticket, Work, WriterLimits};
@@ -139,7 +139,9 @@ impl Writer {
             Input::Go => self.plan_ahead(now_micros),
             Input::Tick => self.tick(now_micros, &mut effects),
             Input::Stamp(stamp) => {
-                self.forget_ahead();
+                if !mutant!("planned-ahead-keeps-its-stamp") {
+                    self.forget_ahead();
+                }
                 self.stamp = stamp;
             }
             Input::ShutDown => {
@@ -187,6 +189,9 @@ impl Writer {
             return;
         }
         match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Committing(batch, _) if mutant!("stop-drops-the-commit") => {
+                Self::fail(batch, &Refusal::NotWriter, effects);
+            }
             Phase::Checking(batch) | Phase::Finding(batch) => {
                 Self::fail(batch, &Refusal::NotWriter, effects);
             }
@@ -203,8 +208,10 @@ impl Writer {
             Some(stopping.refusal.clone())
         } else if let Err(refusal) = request.check() {
             Some(refusal)
-        } else if self.waiting() >= self.limits.queue_requests_max
-            || (self.queue_bytes + bytes > self.limits.queue_bytes_max && self.waiting() > 0)
+        } else if (self.waiting() >= self.limits.queue_requests_max && !mutant!("queue-unbounded"))
+            || (self.queue_bytes + bytes > self.limits.queue_bytes_max
+                && self.waiting() > 0
+                && !mutant!("queue-bytes-unbounded"))
         {
             Some(Refusal::QueueFull {
                 requests: self.waiting(),
@@ -256,13 +263,19 @@ impl Writer {
             let more_bytes = bytes + request.approximate_bytes();
             let full = more_events > self.limits.batch_events_max
                 || more_bytes > self.limits.batch_bytes_max;
-            if full && !requests.is_empty() {
+            if full && !requests.is_empty() && !mutant!("batch-unbounded") {
                 break;
             }
             (events, bytes) = (more_events, more_bytes);
             requests.extend(self.queue.pop_front());
         }
         self.queue_bytes = self.queue_bytes.saturating_sub(bytes);
+        if mutant!("appends-starve-replication") && !requests.is_empty() {
+            return Some(Batch {
+                requests,
+                work: None,
+            });
+        }
         let work = self.work.pop_front();
         (!requests.is_empty() || work.is_some()).then_some(Batch { requests, work })
     }
@@ -316,6 +329,9 @@ impl Writer {
         }
         if let Some(write) = &plan.batch {
             effects.push(Effect::Commit(Box::new(write.clone())));
+            if mutant!("answered-before-the-commit") {
+                return self.adopt(batch, plan, effects);
+            }
             self.phase = Phase::Committing(batch, Box::new(plan));
         } else {
             self.core.clock_ahead = plan.next.clock_ahead;
@@ -339,7 +355,7 @@ impl Writer {
 
     fn with_go_back(&self, mut plan: Plan, source: &LocationName, progress: &Progress) -> Plan {
         let held = self.core.progress.get(source).map_or(0, |p| p.position);
-        if progress.position > held {
+        if progress.position > held && !mutant!("going-back-may-go-forward") {
             plan.frame = Some(FrameOutcome::Dropped);
             return plan;
         }
@@ -358,7 +374,8 @@ impl Writer {
     fn with_take_over(&self, mut plan: Plan, vector: &VectorTime) -> Plan {
         let closed = vector.filtered(|o| {
             o.location == self.core.identity.location
-                && o.incarnation < self.core.origin.incarnation
+                && (o.incarnation < self.core.origin.incarnation
+                    || mutant!("takes-over-the-incarnation-in-force"))
         });
         if !plan.next.covered_vector.covers(&closed) {
             plan.next.covered_vector.merge(&closed);
@@ -385,6 +402,7 @@ fn start_early(effects: &mut [Effect]) {
         .rposition(|e| matches!(e, Effect::Commit(_) | Effect::Check(_)));
     if let (Some(witness), Some(start)) = (witness, start)
         && witness + 1 < start
+        && !mutant!("next-batch-waits-for-answers")
     {
         effects[witness + 1..=start].rotate_right(1);
     }

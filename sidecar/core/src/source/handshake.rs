@@ -1,6 +1,6 @@
 //! How a stream begins: who asks, where both histories agree, and what the target knows better.
 
-use tidelog_model::{ChainHash, EventId, Incarnation, canonical};
+use tidelog_model::{ChainHash, EventId, Incarnation, canonical, mutant};
 
 use super::{Phase, Source, SourceEffect, Stream};
 use crate::frame::FrameEvent;
@@ -39,11 +39,15 @@ impl Source {
             }
             None => {}
         }
-        let common = open.source_lineage.common_with(&self.view.lineage);
+        let mut common = open.source_lineage.common_with(&self.view.lineage);
+        if mutant!("lineages-not-compared") {
+            common = u64::MAX;
+        }
         // Shared for certain is what lies below the base at which the histories parted. Beyond the head without such a base this log has
         // been cut and has perhaps grown again: nothing is certain but its start, the head least of all.
         let proposal = match open.position.min(common) {
             shared if shared <= self.view.head => shared,
+            _ if mutant!("head-proposed-beyond-the-head") => self.view.head,
             _ => 0,
         };
         let agreed = proposal == open.position;
@@ -103,12 +107,13 @@ impl Source {
             return Some(Suspicion::Provable(EventId::new(later.clone(), 1)));
         }
         let written = self.view.version_vector.get(&mine);
-        if open.version_vector.get(&mine) > written {
+        if open.version_vector.get(&mine) > written && !mutant!("no-late-detection") {
             let first = EventId::new(mine, written + 1);
             return Some(Suspicion::Provable(first));
         }
         let known = open.source_incarnation_known;
-        (known > mine.incarnation).then_some(Suspicion::Bare(known))
+        (known > mine.incarnation && !mutant!("later-incarnation-ignored"))
+            .then_some(Suspicion::Bare(known))
     }
 
     /// Asks for an event that would prove a loss here, once per peer and hour: a bare claim never makes a location raise.
@@ -122,7 +127,7 @@ impl Source {
         let recently = self
             .last_proof_micros
             .is_some_and(|t| now_micros.saturating_sub(t) < self.config.proof_interval_micros);
-        if recently {
+        if recently && !mutant!("claims-without-end") {
             let message = format!(
                 "{} claims events of {question} that it could not or did not show; asked at most once an hour",
                 open.target
@@ -167,7 +172,7 @@ impl Source {
             return;
         }
         match hash {
-            Some(hash) if !proposal && hash == open.hash => {
+            Some(hash) if !proposal && (hash == open.hash || mutant!("hash-at-open-ignored")) => {
                 effects.push(SourceEffect::Opened(Box::new(
                     self.opened(&open, position, hash),
                 )));
@@ -247,6 +252,9 @@ impl Source {
         };
         let origin = self.view.origin();
         let proven = event.filter(|e| {
+            if mutant!("any-event-proves-a-loss") {
+                return true;
+            }
             let id = &e.event.id;
             id.origin.location == origin.location
                 && (id.origin.incarnation > origin.incarnation

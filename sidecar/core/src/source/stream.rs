@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidelog_model::{ApplicationVersion, ChainHash, StoredEvent, VectorTime, canonical};
+use tidelog_model::{ApplicationVersion, ChainHash, StoredEvent, VectorTime, canonical, mutant};
 use tidelog_store::Page;
 
 use super::{SourceConfig, SourceEffect};
@@ -45,7 +45,11 @@ impl Stream {
             idle_since_micros: None,
             acknowledged: position,
             credit: i64::try_from(open.credit_bytes).unwrap_or(i64::MAX),
-            version_vector: open.version_vector.clone(),
+            version_vector: if mutant!("skips-what-is-only-covered") {
+                open.covered_vector.clone()
+            } else {
+                open.version_vector.clone()
+            },
             covered_vector: open.covered_vector.clone(),
             application_version: open.application_version.clone(),
             reading: None,
@@ -65,11 +69,11 @@ impl Stream {
         let mut bytes = 0;
         let before = self.scanned;
         for stored in &page.events {
-            if stored.sequence > view.head {
+            if stored.sequence > view.head && !mutant!("unpublished-events-sent") {
                 // Committed perhaps, but not published: nobody's to see.
                 break;
             }
-            if stored.sequence != self.scanned + 1 {
+            if stored.sequence != self.scanned + 1 && !mutant!("gap-in-a-page-sent") {
                 return Err(format!(
                     "read sequence {} where {} is due",
                     stored.sequence,
@@ -77,11 +81,23 @@ impl Stream {
                 ));
             }
             let event = &stored.event;
-            if self.version_vector.covers_id(&event.id) {
+            if self.version_vector.covers_id(&event.id)
+                || (mutant!("own-events-forwarded-only")
+                    && event.id.origin.location != config.source)
+            {
                 self.pass_over(stored);
                 continue;
             }
-            if event.application_version > self.application_version {
+            if mutant!("gate-skips") && event.application_version > self.application_version {
+                self.pass_over(stored);
+                continue;
+            }
+            let written_by = if mutant!("gate-by-the-version-of-the-source") {
+                &config.application_version
+            } else {
+                &event.application_version
+            };
+            if *written_by > self.application_version && !mutant!("no-gate") {
                 self.stalled = Some((
                     "VersionIncompatible".to_owned(),
                     format!(
@@ -94,12 +110,16 @@ impl Stream {
                 ));
                 break;
             }
-            match config.filter.admit(stored) {
+            let mut admission = config.filter.admit(stored);
+            if mutant!("filter-ignored") {
+                admission = Admission::Pass;
+            }
+            match admission {
                 Admission::Pass => {
                     let canonical = canonical::encode(event);
                     let full = events.len() >= config.frame_events_max
                         || bytes + canonical.len() > config.frame_bytes_max;
-                    if full && !events.is_empty() {
+                    if full && !events.is_empty() && !mutant!("frame-unbounded") {
                         break;
                     }
                     bytes += canonical.len();
@@ -110,6 +130,7 @@ impl Stream {
                     });
                 }
                 Admission::Filtered => self.scanned_filtered += 1,
+                Admission::Stall(_) if mutant!("filter-error-skips") => self.scanned_filtered += 1,
                 Admission::Stall(reason) => {
                     self.stalled = Some((
                         "FilterError".to_owned(),
@@ -129,7 +150,10 @@ impl Stream {
                 view.head
             ));
         }
-        if self.scanned == view.head && self.scanned_hash != view.hash {
+        if self.scanned == view.head
+            && self.scanned_hash != view.hash
+            && !mutant!("scanned-chain-unchecked")
+        {
             return Err(format!(
                 "the hash chain of what is read up to {} is not that of the log",
                 view.head
@@ -144,6 +168,9 @@ impl Stream {
             let many = self.scanned - self.sent >= config.scan_rows_max as u64;
             let due = many || self.stalled.is_some();
             return Ok(due.then(|| self.flush(view, Vec::new())));
+        }
+        if mutant!("frame-in-another-order") {
+            events.reverse();
         }
         Ok(Some(self.flush(view, events)))
     }
@@ -168,7 +195,7 @@ impl Stream {
     pub(super) fn flush(&mut self, view: &LogView, events: Vec<FrameEvent>) -> Frame {
         let mut covered = std::mem::take(&mut self.scanned_covered);
         // Head and covered vector come from one snapshot; only a frame that ends at that head may carry it.
-        if self.scanned == view.head {
+        if self.scanned == view.head || mutant!("kv-later-than-its-head") {
             covered.merge(&view.covered_vector);
         }
         let frame = Frame {
@@ -183,11 +210,17 @@ impl Stream {
             head: view.head,
             filtered: std::mem::take(&mut self.scanned_filtered),
         };
-        self.covered_vector.merge(&frame.covered);
-        self.sent = self.scanned;
+        if !mutant!("kv-told-again-and-again") {
+            self.covered_vector.merge(&frame.covered);
+        }
+        if !mutant!("frames-overlap") {
+            self.sent = self.scanned;
+        }
         self.sent_hash = self.scanned_hash;
         self.idle_since_micros = None;
-        self.credit -= i64::try_from(frame.cost()).unwrap_or(i64::MAX);
+        if !mutant!("credit-never-used-up") {
+            self.credit -= i64::try_from(frame.cost()).unwrap_or(i64::MAX);
+        }
         frame
     }
 
@@ -201,8 +234,8 @@ impl Stream {
     ) {
         let news = view
             .covered_vector
-            .filtered(|o| config.behind.contains(&o.location));
-        if self.covered_vector.covers(&news) {
+            .filtered(|o| config.behind.contains(&o.location) || mutant!("news-that-nobody-takes"));
+        if mutant!("kv-never-told-alone") || self.covered_vector.covers(&news) {
             self.idle_since_micros = None;
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tidelog_model::{ChainHash, EventId, canonical};
+use tidelog_model::{ChainHash, EventId, canonical, mutant};
 use tidelog_store::Progress;
 
 use super::{EdgeState, Phase, Retry, Stream, Target, TargetEffect, WentBack};
@@ -20,6 +20,7 @@ impl Target {
             .filter(|(o, _)| o.location == self.config.source)
             .map(|(o, _)| o.incarnation)
             .chain(progress.lineage.current().map(|e| e.incarnation))
+            .filter(|_| !mutant!("known-incarnation-untold"))
             .max()
             .unwrap_or_default();
         self.source_incarnation_known = self.source_incarnation_known.max(heard);
@@ -66,11 +67,13 @@ impl Target {
         else {
             return;
         };
-        if opened.stream != *stream {
+        if opened.stream != *stream && !mutant!("consent-for-another-stream") {
             return;
         }
         let (stream, declared) = (*stream, declared.clone());
-        if opened.position != asked.position || opened.hash != asked.hash {
+        if (opened.position != asked.position || opened.hash != asked.hash)
+            && !mutant!("consent-for-another-position")
+        {
             let asked = asked.position;
             return self.halt(
                 "NoProgress",
@@ -101,7 +104,7 @@ impl Target {
             declared_version: (*declared.version_vector).clone(),
             declared_covered: (*declared.covered_vector).clone(),
         });
-        if opened.voided.is_empty() {
+        if opened.voided.is_empty() || mutant!("voided-ids-not-looked-for") {
             self.begin(stream, effects);
         } else {
             effects.push(TargetEffect::FindVoided(opened.voided));
@@ -192,7 +195,7 @@ impl Target {
         // Only the base at which both histories parted is certain to be shared. Where the lineages agree and the positions do not, the
         // source has lost what no raise tells of: anything but its start may be another history by now.
         let common = held.lineage.common_with(&refused.lineage);
-        let shared = common != u64::MAX
+        let shared = (common != u64::MAX || mutant!("goes-back-to-what-is-proposed"))
             && refused.position > 0
             && refused.position <= common
             && refused.position < held.position;

@@ -7,6 +7,7 @@
 use super::{Batch, Phase, Ticket, Writer};
 use crate::append::{Accepted, AppendRequest, Refusal};
 use crate::log::{Draft, LogCore};
+use tidelog_model::mutant;
 
 /// Requests that are decided on top of the batch in flight.
 pub(super) struct Ahead {
@@ -40,7 +41,15 @@ impl Writer {
                 return;
             }
             let ahead = self.ahead.get_or_insert_with(|| Ahead {
-                draft: Draft::new(&plan.next, &self.stamp, now_micros),
+                draft: Draft::new(
+                    if mutant!("planned-on-the-log-before") {
+                        &self.core
+                    } else {
+                        &plan.next
+                    },
+                    &self.stamp,
+                    now_micros,
+                ),
                 requests: Vec::new(),
                 outcomes: Vec::new(),
                 events: 0,
@@ -49,7 +58,7 @@ impl Writer {
             let events = ahead.events + request.events.len();
             let bytes = ahead.bytes + request.approximate_bytes();
             let full = events > self.limits.batch_events_max || bytes > self.limits.batch_bytes_max;
-            if full && !ahead.requests.is_empty() {
+            if full && !ahead.requests.is_empty() && !mutant!("batch-ahead-unbounded") {
                 return;
             }
             (ahead.events, ahead.bytes) = (events, bytes);
@@ -70,6 +79,10 @@ impl Writer {
             .flat_map(|ahead| ahead.requests)
             .rev()
         {
+            if mutant!("waiting-again-turns-round") {
+                self.queue.push_back(waiting);
+                continue;
+            }
             self.queue.push_front(waiting);
         }
     }

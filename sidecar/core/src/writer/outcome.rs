@@ -3,7 +3,7 @@
 //! What a request is told when its batch is not committed: what was refused for reasons of its own keeps that answer, what was in the
 //! log before the batch is there still, and everything else gets the error of the batch.
 
-use tidelog_model::EventId;
+use tidelog_model::{EventId, mutant};
 use tidelog_store::{CommitError, IdRow, StoreError, WriteBatch};
 
 use super::{Batch, Effect, Phase, Resolution, StopReason, Work, Writer};
@@ -35,6 +35,7 @@ impl Writer {
         match &outcome {
             // What has just arrived still joins.
             Ok(()) => self.plan_ahead(now_micros),
+            Err(_) if mutant!("planned-ahead-outlives-a-failure") => {}
             Err(_) => self.forget_ahead(),
         }
         let (batch, plan) = match std::mem::replace(&mut self.phase, Phase::Idle) {
@@ -48,6 +49,9 @@ impl Writer {
             Ok(()) => self.adopt(batch, *plan, effects),
             Err(CommitError::Fenced) => {
                 Self::fail(batch, &Refusal::NotWriter, effects);
+                if mutant!("fenced-writer-goes-on") {
+                    return;
+                }
                 self.stop(StopReason::Fenced, &Refusal::NotWriter, effects);
             }
             // Whoever remembers what this writer left may find it there: that is for the next start to prove.
@@ -59,6 +63,13 @@ impl Writer {
             Err(CommitError::DuplicateIdentity) => self.find(batch, effects),
             Err(CommitError::Failed(error)) => {
                 self.give_up(batch, plan.outcomes, &Refusal::Store(error), effects);
+            }
+            Err(CommitError::Unknown(why)) if mutant!("unknown-is-failed") => {
+                Self::fail(
+                    batch,
+                    &Refusal::Store(StoreError::Unavailable(why)),
+                    effects,
+                );
             }
             Err(CommitError::Unknown(_)) => {
                 let planned_head = self.planned_head(&plan);
@@ -232,6 +243,9 @@ impl Writer {
 
     fn fate(&self, plan: &Plan, resolution: &Resolution) -> Fate {
         let state = &resolution.state;
+        if mutant!("unknown-is-committed") {
+            return Fate::Committed;
+        }
         let mine = self.core.origin.incarnation;
         let same_life = state.incarnation() == mine;
         let untouched = same_life && state.head == self.core.head && state.hash == self.core.hash;
@@ -246,7 +260,11 @@ impl Writer {
                 (untouched && progress && vectors, true)
             } else {
                 // The chain runs over ids and digests: equal means that these very events are there.
-                (resolution.hash_at_planned_head == Some(batch.hash), false)
+                (
+                    resolution.hash_at_planned_head == Some(batch.hash)
+                        || (mutant!("resolved-by-the-head-alone") && state.head >= planned_head),
+                    false,
+                )
             }
         });
         let rewritable =
@@ -274,6 +292,7 @@ impl Writer {
         } = &mut self.phase
             && !*answered
             && now_micros.saturating_sub(*since_micros) > limit
+            && !mutant!("unknown-never-told")
         {
             *answered = true;
             let refusal =
@@ -287,7 +306,7 @@ impl Writer {
         }
     }
 
-    fn adopt(&mut self, batch: Batch, plan: Plan, effects: &mut Vec<Effect>) {
+    pub(super) fn adopt(&mut self, batch: Batch, plan: Plan, effects: &mut Vec<Effect>) {
         let Plan {
             batch: write,
             mut next,
@@ -295,7 +314,9 @@ impl Writer {
             frame,
         } = plan;
         // May have changed while the batch was in flight.
-        next.set_recovering(self.core.recovering);
+        if !mutant!("recovery-never-ends") {
+            next.set_recovering(self.core.recovering);
+        }
         self.core = next;
         let events = write.map(|b| b.events).unwrap_or_default();
         self.recent.note(&events);
@@ -303,6 +324,9 @@ impl Writer {
             head: self.core.head,
             hash: self.core.hash,
         });
+        if mutant!("witness-not-told") {
+            effects.pop();
+        }
         effects.push(Effect::Publish {
             events,
             view: Box::new(self.core.view()),
@@ -334,10 +358,15 @@ impl Writer {
     ) {
         let head = self.core.head;
         let stands = |outcome: &Result<Accepted, Refusal>| match outcome {
-            Ok(accepted) => accepted.replayed && accepted.last_sequence <= head,
+            Ok(accepted) => {
+                accepted.replayed
+                    && (accepted.last_sequence <= head || mutant!("replayed-from-a-failed-batch"))
+            }
             // Both may speak of an earlier request of this very batch.
             Err(Refusal::RequestIdReused { .. }) => false,
-            Err(Refusal::ConditionFailed { found, .. }) => *found <= head,
+            Err(Refusal::ConditionFailed { found, .. }) => {
+                *found <= head || mutant!("failed-by-a-failed-batch")
+            }
             Err(_) => true,
         };
         for ((ticket, _), outcome) in batch.requests.into_iter().zip(outcomes) {
@@ -396,7 +425,9 @@ impl Writer {
 
 /// Two contents under one id: here and received.
 fn reused((event, row): &(FrameEvent, Option<IdRow>)) -> Option<FrameFault> {
-    let row = row.as_ref().filter(|row| row.digest != event.digest)?;
+    let row = row
+        .as_ref()
+        .filter(|row| row.digest != event.digest && !mutant!("reused-identity-dropped"))?;
     let id: EventId = row.id.clone();
     Some(FrameFault::IdentityReused {
         id,

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use tidelog_model::{Digest, Origin, StoredEvent};
+use tidelog_model::{Digest, Origin, StoredEvent, mutant};
 
 use crate::frame::FrameEvent;
 
@@ -28,7 +28,7 @@ impl Recent {
     /// True for an event under an id of this writer's under which something else was written.
     pub(super) fn contradicts(&self, mine: &Origin, received: &FrameEvent) -> bool {
         let id = &received.event.id;
-        if id.origin != *mine {
+        if id.origin != *mine || mutant!("own-ids-not-compared") {
             return false;
         }
         let found = self.0.binary_search_by_key(&id.sequence, |(at, _)| *at);
