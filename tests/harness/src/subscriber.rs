@@ -239,10 +239,14 @@ impl Follower {
                         Some((incarnation.parse().ok()?, sequence.parse().ok()?))
                     });
                 match told {
-                    Some((incarnation, sequence)) => state.go_back(v1::Position {
-                        incarnation,
-                        sequence,
-                    }),
+                    Some((incarnation, sequence)) => {
+                        state.go_back(v1::Position {
+                            incarnation,
+                            sequence,
+                        });
+                        // What the log knew of this consumer may have gone back further than its events.
+                        state.acknowledged = 0;
+                    }
                     None => {
                         state.complain(&format!("was not told the last safe position: {status:?}"));
                     }
