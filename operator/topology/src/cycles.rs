@@ -1,6 +1,7 @@
 //! The filtered-cycle rule: in a component of three or more locations every edge admits the same events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tidelog_model::mutant;
 
 use crate::example::{LostEvent, Search, lost_event};
 use crate::filters::{Filters, predicate};
@@ -25,7 +26,7 @@ pub(crate) fn split(
             .filter(|id| edges.contains_key(id))
             .collect();
         let filtered = ids.iter().any(|id| !edges[id].filters.is_empty());
-        if locations.len() > 2 {
+        if locations.len() > 2 + usize::from(mutant!("triangles-are-bridges")) {
             components.push(Component {
                 locations,
                 edges: ids,
@@ -55,6 +56,9 @@ pub(crate) fn filtered_cycles(
         let members: Vec<&Edge> = component.edges.iter().map(|id| &edges[id]).collect();
         let mut groups: BTreeMap<Vec<&Predicate>, Vec<&Edge>> = BTreeMap::new();
         for edge in &members {
+            if mutant!("directions-may-differ") && edge.source > edge.target {
+                continue;
+            }
             groups
                 .entry(edge.predicates().collect())
                 .or_default()
@@ -66,7 +70,7 @@ pub(crate) fn filtered_cycles(
             .filter(|filter| compiled.is_local(&filter.predicate))
             .map(|filter| filter.name.as_str())
             .collect();
-        let what = if groups.len() > 1 {
+        let what = if groups.len() > 1 && !mutant!("filters-of-a-cycle-may-differ") {
             let groups = groups
                 .iter()
                 .map(|(predicates, edges)| describe(predicates, edges));
@@ -74,7 +78,7 @@ pub(crate) fn filtered_cycles(
                 "their edges do not admit the same events: {}",
                 groups.collect::<Vec<_>>().join("; ")
             )
-        } else if !local.is_empty() {
+        } else if !local.is_empty() && !mutant!("target-in-a-uniform-text") {
             format!(
                 "filter {} reads `source` or `target`, so it admits different events on different edges",
                 list(local)
@@ -162,9 +166,11 @@ pub(crate) fn local_export_filters(
         {
             continue;
         }
-        if let Some(component) = components
+        let component = components
             .iter()
-            .find(|c| c.locations.contains(&location.name))
+            .find(|c| c.locations.contains(&location.name));
+        if let Some(component) = component
+            && !mutant!("export-filter-may-read-target")
         {
             findings.push(Finding::new(
                 FindingKind::FilteredCycle,

@@ -1,6 +1,7 @@
 //! From links to edges: shapes expanded, filters attached, dialling sides chosen.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tidelog_model::mutant;
 
 use crate::filters::predicate;
 use crate::finding::{Finding, FindingKind, list};
@@ -41,7 +42,9 @@ pub(crate) fn expand(
         let mut unreachable = Vec::new();
         let mut taken: BTreeMap<String, BTreeSet<EdgeId>> = BTreeMap::new();
         for draft in drafts {
-            if let Some(first) = edges.get(&draft.id) {
+            if let Some(first) = edges.get(&draft.id)
+                && !mutant!("parallel-links")
+            {
                 taken
                     .entry(first.link.clone())
                     .or_default()

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidelog_filter::{EVALUATOR_VERSION, Filter, FilterSet, OnError, Uses};
+use tidelog_model::mutant;
 
 use crate::finding::{Finding, FindingKind};
 use crate::input::{Link, Log};
@@ -18,7 +19,11 @@ pub(crate) struct Filters {
 pub(crate) fn predicate(cel: &str, on_error: OnError) -> Predicate {
     Predicate {
         cel: cel.trim().to_owned(),
-        on_error,
+        on_error: if mutant!("ways-to-fail-are-alike") {
+            OnError::Stall
+        } else {
+            on_error
+        },
         evaluator: EVALUATOR_VERSION,
     }
 }

@@ -4,6 +4,7 @@
 //! location, which is quick enough for the at most 128 that a log has, and short enough to be seen to be right.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tidelog_model::mutant;
 
 use petgraph::unionfind::UnionFind;
 
@@ -67,7 +68,8 @@ impl LinkGraph {
             return Vec::new();
         };
         let together = self.labels(None);
-        let mut parts = self.grouped(&self.labels(Some(gone)), Some(gone));
+        let without = (!mutant!("behind-includes-the-other-side")).then_some(gone);
+        let mut parts = self.grouped(&self.labels(without), Some(gone));
         parts.retain(|part| {
             part.iter()
                 .any(|name| together[self.index[name]] == together[gone])
@@ -130,6 +132,9 @@ impl LinkGraph {
                     continue;
                 };
                 let representative = *first.entry(labels[other]).or_insert(pair);
+                if mutant!("cycles-of-several-links-unseen") && first.len() > 1 {
+                    continue;
+                }
                 same.union(representative, pair);
             }
         }

@@ -1,6 +1,7 @@
 //! The steps from input to plan, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use tidelog_model::mutant;
 
 use crate::cycles::{filtered_cycles, local_export_filters, split};
 use crate::edges::expand;
@@ -57,6 +58,9 @@ impl Planner {
             edge.filter_hash = FilterHash(compiled.of_edge(edge).hash());
             if let Some(sources) = behind.get(&edge.target) {
                 edge.behind = sources.get(&edge.source).cloned().unwrap_or_default();
+                if mutant!("behind-is-the-source-alone") {
+                    edge.behind.retain(|name| *name == edge.source);
+                }
             }
         }
 

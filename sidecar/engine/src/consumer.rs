@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidelog_core::LogView;
-use tidelog_model::{LimitError, Lineage, Position, caps, limit};
+use tidelog_model::{LimitError, Lineage, Position, caps, limit, mutant};
 use tidelog_store::Consumer;
 use tokio::sync::watch;
 
@@ -124,7 +124,13 @@ impl Slot {
     /// The last sequence that was given out and is still part of the history.
     fn delivered(&self, lineage: &Lineage) -> u64 {
         let delivered = self.stream.borrow().delivered;
-        delivered.map_or(0, |p| p.sequence.min(lineage.safe_until(p.incarnation)))
+        delivered.map_or(0, |p| {
+            if mutant!("delivered-of-a-lost-history") {
+                p.sequence
+            } else {
+                p.sequence.min(lineage.safe_until(p.incarnation))
+            }
+        })
     }
 }
 
@@ -133,7 +139,7 @@ impl Claim {
     pub(crate) fn deliver(&self, position: Position) -> Result<(), SubscribeError> {
         let mut result = Ok(());
         self.slot.stream.send_if_modified(|stream| {
-            if stream.generation == self.generation {
+            if stream.generation == self.generation || mutant!("taken-over-stream-goes-on") {
                 stream.delivered = Some(position);
             } else {
                 result = Err(self.ended(stream));
@@ -218,19 +224,23 @@ impl LogReader {
         let view = self.check(position).await?;
         if !reset {
             let stored = self.shared.store.consumer(name).await?;
-            if let Some(consumer) = &stored {
+            if let Some(consumer) = &stored
+                && !mutant!("consumer-crosses-a-base")
+            {
                 view.lineage.check(consumer.position, view.head)?;
             }
             let floor = stored.as_ref().map_or(0, |c| c.position.sequence);
             let delivered = held.slot.delivered(&view.lineage).max(floor);
-            if position.sequence > delivered {
+            if position.sequence > delivered && !mutant!("acknowledged-beyond-delivered") {
                 return Err(ConsumerError::BeyondDelivered {
                     name: name.to_owned(),
                     position,
                     delivered: Position::new(view.current().incarnation, delivered),
                 });
             }
-            if let Some(consumer) = stored.filter(|_| position.sequence <= floor) {
+            if let Some(consumer) = stored
+                .filter(|_| position.sequence <= floor && !mutant!("acknowledgement-goes-back"))
+            {
                 return Ok(self.status(consumer));
             }
         }

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use tidelog_core::{
     Effect, FrameOutcome, Input, ProvenHead, Refusal, Resolution, StopReason, Ticket, Writer,
 };
+use tidelog_model::mutant;
 use tidelog_store::{InstanceId, LeaseOutcome, StoreError};
 use tokio::sync::oneshot;
 
@@ -172,7 +173,7 @@ impl<'a> Driver<'a> {
                 self.handle(Input::Append(ticket, request));
             }
             Command::Work(epoch, work, reply) => {
-                if epoch != self.epoch {
+                if epoch != self.epoch && !mutant!("frames-outlive-their-writer") {
                     // It may leave out what the log of that time held and this one does not.
                     let why = "the stream belongs to a writer before this one".to_owned();
                     let _ = reply.send(FrameOutcome::Failed(why));
@@ -187,12 +188,12 @@ impl<'a> Driver<'a> {
             }
             Command::Loss(event) => {
                 // Whoever reports has judged by what was shown then: the loss may be mended by now, or the event be one of this very writer.
-                if self.writer.core().is_missing(&event) {
+                if self.writer.core().is_missing(&event) || mutant!("any-report-is-a-loss") {
                     self.stop(StopReason::LossProven(event));
                 }
             }
             Command::Recovered(epoch) => {
-                if epoch == self.epoch {
+                if epoch == self.epoch || mutant!("recovery-of-another-writer") {
                     self.recovered();
                 }
             }
@@ -222,7 +223,10 @@ impl<'a> Driver<'a> {
                     sequence: head,
                     hash,
                 };
-                if let Err(error) = self.supervisor.options.witness.committed(head) {
+                let told = self.supervisor.options.witness.committed(head);
+                if let Err(error) = told
+                    && !mutant!("unwitnessed-commit-answered")
+                {
                     return self.withhold(&error, effects);
                 }
                 continue;
@@ -364,7 +368,7 @@ impl<'a> Driver<'a> {
                 let hash_at_planned_head = store.hash_at(planned_head).await?;
                 Ok(match outcome {
                     LeaseOutcome::Acquired(state) => Resolution {
-                        nonce: alone.then_some(nonce),
+                        nonce: (alone || mutant!("resolved-over-another-writer")).then_some(nonce),
                         state: *state,
                         hash_at_planned_head,
                     },

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidelog_core::LogView;
-use tidelog_model::{Origin, StoredEvent};
+use tidelog_model::{Origin, StoredEvent, mutant};
 use tidelog_store::LogStore;
 use tokio::sync::watch;
 
@@ -150,7 +150,9 @@ impl Publisher {
     pub fn publish(&self, events: Vec<StoredEvent>, view: LogView) {
         self.state.send_modify(|now| {
             // Under the lock of the channel, so that the tail is never behind the view.
-            self.shared.tail.extend(events, view.head);
+            if !mutant!("tail-not-fed") {
+                self.shared.tail.extend(events, view.head);
+            }
             now.view = Arc::new(view);
         });
     }
@@ -159,8 +161,10 @@ impl Publisher {
     /// it a page could be read from the new history and served as part of the old one.
     pub fn suspend(&self) {
         self.state.send_modify(|now| {
-            now.epoch += 1;
-            if now.phase == Phase::Open {
+            if !mutant!("suspend-keeps-the-epoch") {
+                now.epoch += 1;
+            }
+            if now.phase == Phase::Open && !mutant!("readers-not-held-back") {
                 now.phase = Phase::Suspended;
             }
         });

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use tidelog_core::LogView;
-use tidelog_model::{ChainHash, Position, StoredEvent, VectorTime};
+use tidelog_model::{ChainHash, Position, StoredEvent, VectorTime, mutant};
 use tidelog_store::{IdRow, LogStore, ReadQuery};
 use tokio::sync::watch;
 
@@ -158,7 +158,11 @@ impl LogReader {
             let now = self.open().await?;
             let view = &now.view;
             view.lineage.check(after, view.head)?;
-            let to = query.to.min(view.head);
+            let to = if mutant!("unpublished-events-served") {
+                query.to
+            } else {
+                query.to.min(view.head)
+            };
             let found = self.scan(after.sequence, to, query).await;
             if !self.unchanged_since(&now)? {
                 continue;
@@ -185,7 +189,7 @@ impl LogReader {
                 continue;
             }
             let mut rows = found?;
-            rows.retain(|row| row.sequence <= view.head);
+            rows.retain(|row| row.sequence <= view.head || mutant!("unpublished-ids-served"));
             let last = rows.last().map_or(after.sequence, |row| row.sequence);
             if last == after.sequence && last < view.head {
                 return Err(PageError::Behind {
@@ -270,7 +274,9 @@ impl LogReader {
         let now = self.state.borrow();
         match &now.phase {
             Phase::Closed(reason) => Err(reason.clone()),
-            Phase::Open | Phase::Suspended => Ok(now.epoch == then.epoch),
+            Phase::Open | Phase::Suspended => {
+                Ok(now.epoch == then.epoch || mutant!("page-of-two-histories"))
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidelog_model::{Position, StoredEvent, VectorTime, caps, limit};
+use tidelog_model::{Position, StoredEvent, VectorTime, caps, limit, mutant};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -162,7 +162,9 @@ impl Subscription {
                 (self.reader.page(self.position, &self.query).await?, false)
             };
             let head = page.view.head;
-            if let Some(claim) = &self.claim {
+            if let Some(claim) = &self.claim
+                && !mutant!("delivered-without-a-claim")
+            {
                 claim.deliver(page.position)?;
             }
             (self.position, self.seeking) = (page.position, seeking);
@@ -174,11 +176,21 @@ impl Subscription {
                 }));
             }
             // A raise may have put the head below the one at the time of the call.
-            if self
-                .replay_to
-                .is_some_and(|end| position.sequence >= end.min(head))
-            {
+            if self.replay_to.is_some_and(|end| {
+                position.sequence
+                    >= if mutant!("caught-up-at-a-head-that-is-gone") {
+                        end
+                    } else {
+                        end.min(head)
+                    }
+            }) {
                 self.replay_to = None;
+                if mutant!("hand-over-skips-to-the-head") {
+                    self.position.sequence = head;
+                }
+                if mutant!("hand-over-repeats-an-event") {
+                    self.position.sequence = position.sequence.saturating_sub(1);
+                }
                 return Ok(self.say(SubscriptionItem::CaughtUp { position, head }));
             }
             if Instant::now() >= self.heartbeat_at {
@@ -205,7 +217,7 @@ impl Subscription {
             .find(|row| !covered(&row.id))
             .map(|row| row.sequence);
         if let Some(first) = first {
-            page.position.sequence = first - 1;
+            page.position.sequence = first - u64::from(!mutant!("seek-skips-the-first"));
         }
         let seeking = first.is_none() && page.position.sequence < page.view.head;
         let IdPage {
@@ -229,7 +241,9 @@ impl Subscription {
     async fn wait(&mut self, epoch: u64) {
         let sequence = self.position.sequence;
         let moved = self.state.wait_for(|now| match &now.phase {
-            Phase::Open => now.view.head > sequence || now.epoch != epoch,
+            Phase::Open => {
+                now.view.head > sequence || (now.epoch != epoch && !mutant!("raise-does-not-wake"))
+            }
             Phase::Suspended => false,
             Phase::Closed(_) => true,
         });

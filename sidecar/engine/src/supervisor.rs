@@ -12,7 +12,7 @@ use thiserror::Error;
 use tidelog_core::{
     FrameEvent, FrameOutcome, Identity, LogCore, LogView, ProvenHead, Refusal, StopReason, Writer,
 };
-use tidelog_model::{Incarnation, VectorTime};
+use tidelog_model::{Incarnation, VectorTime, mutant};
 use tidelog_store::{
     CommitError, InstanceId, Lease, LeaseOutcome, LogState, StoreError, StoredLease,
 };
@@ -280,7 +280,10 @@ impl Supervisor {
         if raised {
             return longest;
         }
-        if self.recovered == Some(incarnation) || incarnation <= Incarnation(1) {
+        if self.recovered == Some(incarnation)
+            || incarnation <= Incarnation(1)
+            || mutant!("restart-ends-recovery")
+        {
             return Duration::ZERO;
         }
         // An incarnation is the time of its raise, rounded up, or more.
@@ -302,7 +305,7 @@ impl Supervisor {
         let mine = self.memory.nonces.clone();
         self.memory.nonces.push(nonce);
         let (outcome, alone) = take_lease(&self.options, &mine, &self.lease(nonce)).await?;
-        if !alone {
+        if !alone && !mutant!("memory-outlives-another-writer") {
             // Another writer may have acknowledged more, and a fail-over may have lost it since: an equal head proves nothing any more.
             self.memory.head = None;
         }
@@ -330,7 +333,9 @@ impl Supervisor {
             // Now and not when the next writer is ready: until then nothing may be said in the name of a log that is perhaps no more. Not
             // serving comes first, so that edges wait.
             self.set_phase(LogPhase::Starting);
-            self.end_streams();
+            if !mutant!("streams-outlive-their-writer") {
+                self.end_streams();
+            }
         }
         self.publisher.suspend();
         self.status.send_modify(|s| s.writer_since_micros = None);
@@ -370,7 +375,13 @@ impl Supervisor {
             self.options.lease_ttl,
             lease::held_under(&self.options, nonces),
         );
-        let Ok(Ok(Some(nonce))) = mine.await else {
+        let held = mine.await;
+        let held = if mutant!("clean-stop-without-the-lease") {
+            Ok(Ok(nonces.last().copied()))
+        } else {
+            held
+        };
+        let Ok(Ok(Some(nonce))) = held else {
             tracing::warn!(log = %self.options.log, location = %self.options.location, "clean stop not recorded: it is not certain that the lease is held here; the next start has to prove continuity otherwise");
             return;
         };

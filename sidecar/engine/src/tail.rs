@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tidelog_model::StoredEvent;
+use tidelog_model::{StoredEvent, mutant};
 
 /// The ring. All methods are short: what happens under the lock is cloning reference counts.
 #[derive(Debug)]
@@ -44,17 +44,17 @@ impl Tail {
     pub(crate) fn extend(&self, events: Vec<StoredEvent>, head: u64) {
         let mut ring = self.lock();
         for event in events {
-            if event.sequence != ring.next {
+            if event.sequence != ring.next && !mutant!("tail-with-a-gap") {
                 ring.clear(event.sequence);
             }
             ring.next = event.sequence + 1;
             ring.bytes += weight(&event);
             ring.events.push_back(event);
         }
-        if ring.next != head + 1 {
+        if ring.next != head + 1 && !mutant!("tail-ends-below-the-head") {
             ring.clear(head + 1);
         }
-        while ring.bytes > self.bytes_max {
+        while ring.bytes > self.bytes_max && !mutant!("tail-unbounded") {
             let Some(oldest) = ring.events.pop_front() else {
                 break;
             };
@@ -64,7 +64,9 @@ impl Tail {
 
     /// Forgets everything: the log continues after `head`, with another history.
     pub(crate) fn reset(&self, head: u64) {
-        self.lock().clear(head + 1);
+        if !mutant!("tail-remembers-a-rewritten-history") {
+            self.lock().clear(head + 1);
+        }
     }
 
     /// Up to `events_max` events with sequences in `(after, to]`, from `after + 1` on without gaps. `None` when the ring does not reach back to

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use tidelog_core::LogView;
-use tidelog_model::{VectorTime, caps, limit};
+use tidelog_model::{VectorTime, caps, limit, mutant};
 use tokio::time::{Instant, timeout_at};
 
 use crate::errors::{AwaitError, Closed};
@@ -53,16 +53,24 @@ fn judge(now: &Snapshot, token: &VectorTime) -> Option<Result<Arc<LogView>, Awai
     match &now.phase {
         Phase::Closed(reason) => return Some(Err(reason.clone().into())),
         // What was covered may be lost when the history is back.
+        Phase::Suspended if mutant!("covered-while-the-history-changes") => {}
         Phase::Suspended => return None,
         Phase::Open => {}
     }
-    let missing = now.view.covered_vector.missing(token);
+    let mut missing = now.view.covered_vector.missing(token);
+    if mutant!("waits-for-what-is-stored") {
+        missing = now.view.version_vector.missing(token);
+    }
     if missing.is_empty() {
         return Some(Ok(Arc::clone(&now.view)));
     }
     let lost: VectorTime = missing
         .iter()
-        .filter(|(origin, sequence)| now.ends.get(*origin).is_some_and(|end| sequence > end))
+        .filter(|(origin, sequence)| {
+            now.ends
+                .get(*origin)
+                .is_some_and(|end| sequence > end && !mutant!("lost-events-waited-for"))
+        })
         .map(|(origin, sequence)| (origin.clone(), sequence))
         .collect();
     (!lost.is_empty()).then_some(Err(AwaitError::Lost { lost }))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tidelog_core::{ProvenHead, Witness};
-use tidelog_model::{ChainHash, Digest, Incarnation};
+use tidelog_model::{ChainHash, Digest, Incarnation, mutant};
 use tidelog_store::InstanceId;
 
 /// Keeps the witness of one location.
@@ -63,7 +63,9 @@ impl FileWitness {
 
     /// A change at the beginning of a writer: another process may have written since this one did, so the file is read anew.
     fn begin_change(&self, change: impl FnOnce(&mut Witness)) -> io::Result<()> {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if !mutant!("witness-of-another-process-overwritten") {
+            *self.state.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.change(true, change)
     }
 
@@ -139,7 +141,9 @@ impl WitnessKeeper for FileWitness {
         self.begin_change(|w| {
             w.incarnation = w.incarnation.max(incarnation);
             w.instance = Some(instance.clone());
-            w.clean_stop = None;
+            if !mutant!("clean-stop-outlives-a-start") {
+                w.clean_stop = None;
+            }
             w.committed = Some(head);
         })
     }
@@ -216,7 +220,8 @@ fn read_slots(file: &File) -> io::Result<Option<(u64, Witness)>> {
 
 fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
     let (body, sum) = slot.split_at(SLOT - 32);
-    if Digest::of(body).0 != sum || !body.starts_with(MAGIC) {
+    if (Digest::of(body).0 != sum && !mutant!("torn-witness-believed")) || !body.starts_with(MAGIC)
+    {
         return None;
     }
     let mut rest = &body[8..];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidelog_model::{Event, EventId, LocationName};
+use tidelog_model::{Event, EventId, LocationName, mutant};
 
 use crate::error::{EvalError, FilterError};
 use crate::lower::Names;
@@ -155,7 +155,9 @@ impl Filter {
     fn verdict(&self, result: Result<bool, EvalError>, event: &Event) -> Verdict {
         match (result, self.0.on_error) {
             (Ok(true), _) | (Err(_), OnError::Pass) => Verdict::Pass,
+            (Err(_), OnError::Drop) if mutant!("error-passes-instead-of-dropping") => Verdict::Pass,
             (Ok(false), _) | (Err(_), OnError::Drop) => Verdict::Drop,
+            (Err(_), OnError::Stall) if mutant!("error-drops-instead-of-stalling") => Verdict::Drop,
             (Err(error), OnError::Stall) => Verdict::Stall(StallReason {
                 filter: self.0.name.clone(),
                 event: event.id.clone(),

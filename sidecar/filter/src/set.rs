@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tidelog_model::{Event, LocationName};
+use tidelog_model::{Event, LocationName, mutant};
 
 use crate::filter::{Explanation, Filter, Verdict};
 use crate::limits::EVALUATOR_VERSION;
@@ -20,7 +20,9 @@ impl FilterSet {
     pub fn new(filters: impl IntoIterator<Item = Filter>) -> Self {
         let mut filters: Vec<Filter> = filters.into_iter().collect();
         let key = |f: &Filter| (f.cel().to_owned(), f.on_error());
-        filters.sort_by_key(key);
+        if !mutant!("filters-in-the-order-written") {
+            filters.sort_by_key(key);
+        }
         filters.dedup_by_key(|f| key(f));
         Self(filters)
     }
@@ -58,6 +60,7 @@ impl FilterSet {
         let mut verdict = Verdict::Pass;
         for filter in &self.0 {
             match filter.evaluate(event, source, target) {
+                Verdict::Drop if mutant!("one-filter-of-several-is-enough") => {}
                 Verdict::Drop => return Verdict::Drop,
                 Verdict::Stall(reason) if verdict == Verdict::Pass => {
                     verdict = Verdict::Stall(reason);

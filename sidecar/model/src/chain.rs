@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::id::EventId;
+use crate::{id::EventId, mutant};
 
 macro_rules! hash_type {
     ($(#[$doc:meta])* $name:ident) => {
@@ -62,7 +62,9 @@ impl ChainHash {
         hasher.update(&[location.len() as u8]);
         hasher.update(location);
         hasher.update(&id.origin.incarnation.0.to_be_bytes());
-        hasher.update(&id.sequence.to_be_bytes());
+        if !mutant!("chain-without-sequence") {
+            hasher.update(&id.sequence.to_be_bytes());
+        }
         hasher.update(&digest.0);
         Self(*hasher.finalize().as_bytes())
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::caps;
+use crate::{caps, mutant};
 
 /// Microseconds since the Unix epoch with a logical counter; ordered by the first, then the second.
 #[derive(
@@ -71,10 +71,14 @@ impl HlcClock {
         let bound = now_micros
             .saturating_add(caps::CLOCK_AHEAD_MICROS_MAX)
             .max(self.last.micros);
-        if received.micros > bound {
+        if received.micros > bound && !mutant!("any-time-drags-the-clock") {
             return false;
         }
-        self.last = self.last.max(received);
+        self.last = if mutant!("clock-follows-what-it-receives") {
+            received
+        } else {
+            self.last.max(received)
+        };
         true
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::id::{Incarnation, ParseError, parse_number};
+use crate::mutant;
 
 /// "Everything up to and including this sequence", in one incarnation. Text form `1/42`; incarnation 0 (or plain `42`) means that the
 /// incarnation is not to be checked.
@@ -156,7 +157,13 @@ impl Lineage {
         self.0
             .iter()
             .filter(|e| e.incarnation > incarnation)
-            .map(|e| e.base)
+            .map(|e| {
+                if mutant!("newest-base-counts") {
+                    self.0.last().map_or(0, |e| e.base)
+                } else {
+                    e.base
+                }
+            })
             .min()
             .unwrap_or(u64::MAX)
     }
@@ -165,7 +172,7 @@ impl Lineage {
     pub fn check(&self, position: Position, head: u64) -> Result<(), PositionError> {
         if position.incarnation != Incarnation(0) && position.sequence > 0 {
             let safe = self.safe_until(position.incarnation);
-            if position.sequence > safe {
+            if position.sequence > safe && !mutant!("lost-positions-accepted") {
                 let incarnation = self.current().map_or(Incarnation(0), |e| e.incarnation);
                 return Err(PositionError::IncarnationChanged {
                     position,
@@ -192,7 +199,7 @@ impl Lineage {
         };
         one_sided(&mine, &theirs)
             .into_iter()
-            .chain(one_sided(&theirs, &mine))
+            .chain(one_sided(&theirs, &mine).filter(|_| !mutant!("only-own-incarnations-compared")))
             .min()
             .unwrap_or(u64::MAX)
     }

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::Event;
 use crate::id::{EventId, Origin, ParseError};
+use crate::{event::Event, mutant};
 
 /// A map from origin to sequence. An absent entry is 0; a stored entry is at least 1. Text form `eu#1:42,us#1:7`.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -138,7 +138,7 @@ pub fn compare(x: &Event, y: &Event) -> Causality {
     }
     if y.context.covers_id(&x.id) {
         Causality::Before
-    } else if x.context.covers_id(&y.id) {
+    } else if x.context.covers_id(&y.id) && !mutant!("after-is-concurrent") {
         Causality::After
     } else {
         Causality::Concurrent

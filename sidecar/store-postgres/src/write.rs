@@ -16,7 +16,7 @@ mod events;
 
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
-use tidelog_model::{ChainHash, LocationName, StoredEvent};
+use tidelog_model::{ChainHash, LocationName, StoredEvent, mutant};
 use tidelog_store::{CommitError, Guard, Progress, Raise, Rewrite, StoreError, WriteBatch};
 
 use crate::codec;
@@ -62,6 +62,9 @@ impl PostgresStore {
     async fn writer_session(&self) -> Result<InUse<'_>, CommitError> {
         let mut session = self.writer.take().await?;
         if session.is_reused() {
+            return Ok(session);
+        }
+        if mutant!("postgres-another-database-goes-unnoticed") {
             return Ok(session);
         }
         match self.recognise(session.connection()).await {
@@ -171,11 +174,23 @@ fn before_commit(error: sqlx::Error) -> CommitError {
 
 /// `WHERE` of the head row.
 fn guard_clause(statement: &mut Statement, guard: &Guard) {
-    statement.push(" WHERE incarnation = ");
+    statement.push(if mutant!("postgres-guard-without-incarnation") {
+        " WHERE 0 <= "
+    } else {
+        " WHERE incarnation = "
+    });
     statement.bind(i64::from(guard.incarnation.0), "int8");
-    statement.push(" AND nonce = ");
+    statement.push(if mutant!("postgres-guard-without-nonce") {
+        " AND 0 <= "
+    } else {
+        " AND nonce = "
+    });
     statement.bind(guard.nonce as i64, "int8");
-    statement.push(" AND head = ");
+    statement.push(if mutant!("postgres-guard-without-head") {
+        " AND 0 <= "
+    } else {
+        " AND head = "
+    });
     statement.bind(guard.head as i64, "int8");
 }
 
@@ -201,7 +216,9 @@ fn batch_statement(batch: &WriteBatch, interner: &mut Interner) -> Statement {
         interner,
     );
     insert_origins(&mut statement, interner);
-    if let Some((source, progress)) = &batch.progress {
+    if let Some((source, progress)) = &batch.progress
+        && !mutant!("postgres-progress-left-out")
+    {
         upsert_progress(&mut statement, source, progress);
     }
     statement.push(" SELECT 1 FROM h");
@@ -258,7 +275,9 @@ async fn rewrite_all(
     }
     let mut progress = Statement::new("UPDATE progress SET position = 0, hash = ");
     progress.bind(ChainHash::ZERO.0.as_slice(), "bytea");
-    progress.run(connection).await.map_err(before_commit)?;
+    if !mutant!("postgres-rewrite-keeps-progress") {
+        progress.run(connection).await.map_err(before_commit)?;
+    }
     let mut lineage = Statement::new("INSERT INTO lineage (incarnation, base) VALUES (");
     lineage.bind(i64::from(raise.entry.incarnation.0), "int8");
     lineage.push(", ");

@@ -3,6 +3,7 @@
 
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection};
+use tidelog_model::mutant;
 use tidelog_store::{Lease, LeaseOutcome, StoreError};
 
 use crate::error::store_error;
@@ -30,6 +31,7 @@ impl Shared {
         if let Some(held) = state::lease(&mut transaction).await?
             && held.owner != lease.owner
             && !held.remaining.is_zero()
+            && !mutant!("sqlite-lease-taken-while-held")
         {
             transaction.rollback().await.map_err(failed)?;
             return Ok(LeaseOutcome::Held(held));
@@ -69,6 +71,9 @@ async fn store(transaction: &mut SqliteConnection, lease: &Lease) -> Result<(), 
         .bind(ttl_millis(lease))
         .execute(&mut *transaction)
         .await?;
+    if mutant!("sqlite-earlier-nonces-not-fenced") {
+        return Ok(());
+    }
     // From here on every earlier nonce is fenced.
     sqlx::query("UPDATE head SET nonce = ?")
         .bind(same_bits(lease.nonce))

@@ -9,7 +9,8 @@ use std::sync::atomic::Ordering;
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteQueryResult};
 use sqlx::{ConnectOptions, Connection, Sqlite};
-use tidelog_model::{ChainHash, Origin, StoredEvent};
+use std::borrow::Cow;
+use tidelog_model::{ChainHash, Origin, StoredEvent, mutant};
 use tidelog_store::{
     CommitError, Consumer, EdgeKey, Fence, Guard, Raise, Rewrite, StoreError, VoidedId, WriteBatch,
 };
@@ -116,12 +117,16 @@ impl Shared {
         ]);
         values.extend(guard_values(&batch.guard));
         script.add(
-            "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, \
-             clock_micros = ?, clock_logical = ?, stored_at = ?, guard_held = (head = ? AND incarnation = ? AND nonce IS ?)",
+            &guarded(
+                "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, \
+                 clock_micros = ?, clock_logical = ?, stored_at = ?, guard_held = (head = ? AND incarnation = ? AND nonce IS ?)",
+            ),
             values,
         );
         self.add_events(&mut script, &batch.events, batch.hash);
-        if let Some((source, progress)) = &batch.progress {
+        if let Some((source, progress)) = &batch.progress
+            && !mutant!("sqlite-progress-left-out")
+        {
             script.add(
                 "INSERT INTO progress (source, position, hash, lineage) VALUES (?, ?, ?, ?) \
                  ON CONFLICT (source) DO UPDATE SET position = excluded.position, hash = excluded.hash, lineage = excluded.lineage",
@@ -148,7 +153,7 @@ impl Shared {
         let mut values = vec![incarnation];
         values.extend(guard_values(&raise.guard));
         script.add(
-            "UPDATE head SET incarnation = ?, guard_held = (head = ? AND incarnation = ? AND nonce IS ?)",
+            &guarded("UPDATE head SET incarnation = ?, guard_held = (head = ? AND incarnation = ? AND nonce IS ?)"),
             values,
         );
         script.add(
@@ -166,6 +171,9 @@ impl Shared {
 
     fn add_rewrite(&self, script: &mut Script, base: u64, rewrite: &Rewrite) {
         for table in ["event", "destination", "request"] {
+            if mutant!("sqlite-rewrite-keeps-request-ids") && table == "request" {
+                continue;
+            }
             script.add(
                 &format!("DELETE FROM {table} WHERE seq > ?"),
                 [Value::Int(bounded(base))],
@@ -188,7 +196,9 @@ impl Shared {
             values,
         );
         self.add_events(script, &rewrite.events, rewrite.hash);
-        script.add("UPDATE progress SET position = 0, hash = zeroblob(32)", []);
+        if !mutant!("sqlite-rewrite-keeps-progress") {
+            script.add("UPDATE progress SET position = 0, hash = zeroblob(32)", []);
+        }
         let voided = rewrite.voided.iter().map(|VoidedId { id, digest }| {
             [
                 Value::Int(self.origins.intern(&id.origin).into()),
@@ -221,7 +231,8 @@ impl Shared {
              emitter_id, cause, digest, chain, envelope, payload)",
             "",
             events.iter().map(|stored| {
-                let chain = (Some(stored.sequence) == last).then_some(hash);
+                let last = Some(stored.sequence) == last && !mutant!("sqlite-chain-not-kept");
+                let chain = last.then_some(hash);
                 self.event_values(stored, chain)
             }),
         );
@@ -295,7 +306,7 @@ impl Shared {
     /// The writer, with nothing doubtful behind it.
     pub async fn writer(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
         let mut writer = self.writer.lock().await;
-        if self.doubtful.load(Ordering::Acquire) {
+        if self.doubtful.load(Ordering::Acquire) && !mutant!("sqlite-doubt-not-settled") {
             self.settle(&mut writer).await?;
         }
         Ok(writer)
@@ -327,7 +338,7 @@ impl Shared {
         if is_duplicate_identity(&error) {
             return Err(CommitError::DuplicateIdentity);
         }
-        if at_last && leaves_commit_open(&error) {
+        if at_last && leaves_commit_open(&error) && !mutant!("sqlite-failed-flush-is-definite") {
             self.doubtful.store(true, Ordering::Release);
             if let Err(second) = self.settle(&mut writer).await {
                 return Err(CommitError::Unknown(format!("{error}; then {second}")));
@@ -387,6 +398,22 @@ impl Shared {
             .bind(edge.target.as_str());
         self.write_one(query, "pausing an edge").await.map(drop)
     }
+}
+
+/// The SQL with its guard, as it stands.
+fn guarded(sql: &str) -> Cow<'_, str> {
+    if mutant!("sqlite-guard-without-head") {
+        return sql.replace("(head = ?", "((head = ? OR 1)").into();
+    }
+    if mutant!("sqlite-guard-without-incarnation") {
+        return sql
+            .replace("AND incarnation = ?", "AND (incarnation = ? OR 1)")
+            .into();
+    }
+    if mutant!("sqlite-guard-without-nonce") {
+        return sql.replace("nonce IS ?", "(nonce IS ? OR 1)").into();
+    }
+    sql.into()
 }
 
 /// In the order of `guard_held = (head = ? AND incarnation = ? AND nonce IS ?)`. On the right side of an update stand the old values.

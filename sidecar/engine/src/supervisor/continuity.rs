@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelog_core::{
     FrameEvent, Identity, LogCore, StartDecision, decide_start, next_incarnation, plan_late_raise,
 };
-use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime};
+use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
 
 use super::{Memory, StartError, Supervisor};
@@ -43,13 +43,15 @@ impl Supervisor {
         // A raise leaves head and hash as they are: a database that has lost one is judged by the witness, which knows it.
         let served = self.status.borrow().incarnation;
         if let Some(left) = head
-            && state.incarnation() >= served
+            && (state.incarnation() >= served || mutant!("continues-in-an-incarnation-it-has-left"))
         {
             // The running writer's memory: what it last saw committed is still the head.
             if (state.head, state.hash) == (left.sequence, left.hash) {
                 return Ok((state, false));
             }
-            if store.hash_at(left.sequence).await? != Some(left.hash) {
+            if store.hash_at(left.sequence).await? != Some(left.hash)
+                && !mutant!("memory-of-another-history-ignored")
+            {
                 let reason = format!(
                     "the database no longer holds position {} as this process left it",
                     left.sequence
@@ -107,7 +109,11 @@ impl Supervisor {
         let named = self.named.load(Ordering::Relaxed);
         // Incarnations are close to the time of their raise. What lies far beyond it would leave no room for those to come.
         let day = i64::from(named) * 1_000_000 - now <= 86_400_000_000;
-        let named = if day { named } else { 0 };
+        let named = if day && !mutant!("named-incarnations-forgotten") {
+            named
+        } else {
+            0
+        };
         next_incarnation(known.max(Incarnation(named)), now)
     }
 
@@ -120,7 +126,7 @@ impl Supervisor {
         }
         let rows = self.options.store.find(std::slice::from_ref(id)).await?;
         let held = rows.into_iter().flatten().next();
-        Ok(held.is_none_or(|row| row.digest != event.digest))
+        Ok(held.is_none_or(|row| row.digest != event.digest) && !mutant!("no-late-raise"))
     }
 
     /// Fixes a new incarnation at the witness, then in the database.
@@ -135,7 +141,9 @@ impl Supervisor {
     ) -> Result<LogState, StartError> {
         self.back_off().await;
         self.publisher.suspend();
-        self.options.witness.raise(entry.incarnation)?;
+        if !mutant!("raise-unknown-to-the-witness") {
+            self.options.witness.raise(entry.incarnation)?;
+        }
         let guard = tidelog_store::Guard {
             incarnation: state.incarnation(),
             nonce,
@@ -181,7 +189,11 @@ impl Supervisor {
         let base = state.lineage.current().map_or(0, |entry| entry.base);
         let started = self.proven.as_ref().map_or(base, |(h, _)| h.sequence);
         let proven = if id.origin.incarnation == state.incarnation() {
-            started.min(id.sequence.saturating_sub(1)).min(state.head)
+            if mutant!("late-raise-at-the-last-start") {
+                started.min(state.head)
+            } else {
+                started.min(id.sequence.saturating_sub(1)).min(state.head)
+            }
         } else {
             started.min(state.head)
         };

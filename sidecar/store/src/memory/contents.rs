@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_model::{
-    ChainHash, EventId, HybridTime, Lineage, LocationName, StoredEvent, VectorTime,
+    ChainHash, EventId, HybridTime, Lineage, LocationName, StoredEvent, VectorTime, mutant,
 };
 
 use crate::batch::{Fence, Guard, Raise, VoidedId, WriteBatch};
@@ -76,6 +76,7 @@ impl Contents {
         if let Some(held) = &self.lease
             && held.owner != lease.owner
             && held.expires_micros > now
+            && !mutant!("memory-lease-taken-while-held")
         {
             return LeaseOutcome::Held(held.as_stored(now));
         }
@@ -108,12 +109,17 @@ impl Contents {
 
     fn holds(&self, fence: &Fence) -> bool {
         let incarnation = self.lineage.current().map(|e| e.incarnation);
-        incarnation.unwrap_or_default() == fence.incarnation
-            && self.lease.as_ref().is_some_and(|l| l.nonce == fence.nonce)
+        (incarnation.unwrap_or_default() == fence.incarnation
+            || mutant!("memory-guard-without-incarnation"))
+            && self
+                .lease
+                .as_ref()
+                .is_some_and(|l| l.nonce == fence.nonce || mutant!("memory-guard-without-nonce"))
     }
 
     fn check_guard(&self, guard: &Guard) -> Result<(), CommitError> {
-        let held = self.holds(&guard.fence()) && self.head() == guard.head;
+        let same_head = self.head() == guard.head || mutant!("memory-guard-without-head");
+        let held = self.holds(&guard.fence()) && same_head;
         held.then_some(()).ok_or(CommitError::Fenced)
     }
 
@@ -156,6 +162,9 @@ impl Contents {
             self.version_vector = rewrite.version_vector.clone();
             self.covered_vector = rewrite.covered_vector.clone();
             for progress in self.progress.values_mut() {
+                if mutant!("memory-rewrite-keeps-progress") {
+                    break;
+                }
                 progress.position = 0;
                 progress.hash = ChainHash::ZERO;
             }
@@ -177,7 +186,8 @@ impl Contents {
         let mut fresh = HashSet::with_capacity(events.len());
         for event in events {
             let id = &event.event.id;
-            if self.by_id.get(id).is_some_and(|at| *at <= base) || !fresh.insert(id) {
+            let held = self.by_id.get(id).is_some_and(|at| *at <= base) || !fresh.insert(id);
+            if held && !mutant!("memory-stores-an-id-twice") {
                 return Err(CommitError::DuplicateIdentity);
             }
         }
