@@ -104,6 +104,14 @@ test-unit: ## Unit, property and documentation tests
 test-integration: ## Conformance of the stores, generated files, command line, multi-location tests
 	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test $(tested) --no-fail-fast --test '*'
 
+.PHONY: sim
+# How many seeds, and the first one; with SEED one alone, with STEPS only these steps of it.
+SEEDS ?= 20000
+FROM ?= 0
+sim: ## The state machines in a world of chance: make sim SEEDS=20000; make sim SEED=17 STEPS=3,9-12 replays
+	cargo build --locked --quiet --profile sim -p tidelog-sim
+	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)
+
 .PHONY: map
 map: ## Write the map of rooms into docs/ARCHITECTURE.md anew
 	UPDATE_EXPECT=1 cargo test --locked -p tidelog-house --test tidy architecture_shows

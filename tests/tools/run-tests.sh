@@ -23,6 +23,7 @@ steps=(
   "build-tests:Build of all tests"
   "test-unit:Unit, property and documentation tests"
   "test-integration:Conformance, generated files, command line and multi-location tests"
+  "sim:Simulation of the state machines, 20,000 seeds"
 )
 needs_build=" test-unit test-integration "
 

@@ -164,6 +164,7 @@ impl Bench {
                 self.compare(what, "postgres", &log, None::<&InProcess>)
                     .await?;
                 log.stop().await;
+                raw::clear(&uri).await?;
             }
         }
         Ok(())

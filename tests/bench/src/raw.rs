@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rand::RngCore;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor as _, PgConnection};
 
 use crate::load::{Load, Sample};
 
@@ -28,6 +28,8 @@ impl Raw {
         )
         .execute(&mut connection)
         .await?;
+        // What earlier figures have written is on disk before this one begins.
+        connection.execute("CHECKPOINT").await?;
         Ok(Self {
             connection,
             head: 0,
@@ -79,8 +81,17 @@ impl Load for Raw {
             "{count} rows for {} inserted",
             self.head
         );
+        // Nothing of it is left for the server to look after while the next figure is measured.
+        self.connection.execute("DROP TABLE raw").await?;
         Ok(())
     }
+}
+
+/// Drops the log of a database that is not needed any more.
+pub async fn clear(uri: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(uri).await?;
+    connection.execute("DROP SCHEMA tidelog CASCADE").await?;
+    Ok(())
 }
 
 fn random(bytes: usize) -> Vec<u8> {

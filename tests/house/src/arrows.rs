@@ -153,6 +153,16 @@ pub const TABLE: &[Row] = &[
         ],
     ),
     row(
+        "tests/faults",
+        Rank::Test,
+        &[API, MANIFEST, TOPOLOGY, CONFIG, CORE, ENGINE, FILTER, MODEL, PROTO, REPLICATION, SERVER, STORE, STORE_POSTGRES, STORE_SQLITE, HARNESS],
+    ),
+    row(
+        "tests/fuzz",
+        Rank::Test,
+        &[API, MANIFEST, TOPOLOGY, CONFIG, CORE, ENGINE, FILTER, MODEL, PROTO, REPLICATION, SERVER, STORE, STORE_POSTGRES, STORE_SQLITE, HARNESS],
+    ),
+    row(
         HARNESS,
         Rank::Test,
         &[
@@ -174,6 +184,11 @@ pub const TABLE: &[Row] = &[
     ),
     row("tests/house", Rank::Test, &[]),
     row(
+        "tests/mutants",
+        Rank::Test,
+        &[MODEL],
+    ),
+    row(
         "tests/network",
         Rank::Test,
         &[
@@ -193,6 +208,16 @@ pub const TABLE: &[Row] = &[
             STORE_SQLITE,
             HARNESS,
         ],
+    ),
+    row(
+        "tests/sim",
+        Rank::Test,
+        &[TOPOLOGY, CORE, FILTER, MODEL, STORE],
+    ),
+    row(
+        "tests/sim-network",
+        Rank::Test,
+        &[API, MANIFEST, TOPOLOGY, CONFIG, CORE, ENGINE, FILTER, MODEL, PROTO, REPLICATION, SERVER, STORE, STORE_SQLITE, HARNESS],
     ),
 ];
 

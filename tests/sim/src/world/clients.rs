@@ -24,9 +24,9 @@ impl World {
         }
     }
 
-    pub fn append(&mut self, site: usize) {
+    pub fn append(&mut self, site: usize) -> bool {
         if self.oracle.is_full() || self.sites[site].process.is_none() {
-            return;
+            return false;
         }
         let number = self.oracle.asked.len();
         let events = (0..=self.dice.below(3))
@@ -63,6 +63,7 @@ impl World {
             answered: false,
         });
         self.ask(number);
+        true
     }
 
     fn ask(&mut self, number: usize) {
@@ -75,24 +76,25 @@ impl World {
     }
 
     /// Tries again what was asked under a request id and is not known to be refused.
-    pub fn retry(&mut self) {
+    pub fn retry(&mut self) -> bool {
         if self.oracle.asked.is_empty() || self.oracle.is_full() {
-            return;
+            return false;
         }
         let number = self.dice.below(self.oracle.asked.len());
         let asked = &mut self.oracle.asked[number];
         if asked.refused || asked.request.request_id.is_empty() {
-            return;
+            return false;
         }
         asked.retried = true;
         self.ask(number);
+        true
     }
 
     /// A session reads some of what is published somewhere, in order from the start or a single event.
-    pub fn read(&mut self, site: usize) {
+    pub fn read(&mut self, site: usize) -> bool {
         let rows = self.sites[site].read();
         if rows.is_empty() {
-            return;
+            return false;
         }
         let number = self.dice.below(self.sessions.len());
         let last = self.dice.below(rows.len());
@@ -103,5 +105,23 @@ impl World {
             session.context.merge(&stored.event.vector_time());
             session.seen |= seen;
         }
+        true
+    }
+
+    /// A session goes on reading a log where it was, however long ago.
+    pub fn read_on(&mut self, site: usize) -> bool {
+        let number = self.dice.below(self.sessions.len());
+        let here = &self.sites[site];
+        let Some(process) = &here.process else {
+            return false;
+        };
+        if !process.serving || process.leased_in != here.generation {
+            return false;
+        }
+        let seen = self.sessions[number].readings.get(&site);
+        let (lineage, head) = (&process.view.lineage, process.view.head);
+        let seen = self.oracle.read_on(site, seen, lineage, head);
+        self.sessions[number].readings.insert(site, seen);
+        true
     }
 }

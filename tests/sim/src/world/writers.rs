@@ -19,6 +19,7 @@ impl World {
         };
         for effect in process.writer.handle(input, time) {
             if self.hostile && self.dice.rarely(3) {
+                self.counts.add("fault: died between two effects");
                 self.crash(site);
             }
             if self.sites[site].process.is_none() {
@@ -54,6 +55,11 @@ impl World {
             }
             Effect::Answer(ticket, answer) => {
                 if let Some(Waiting::Request(number)) = process.waiting.remove(&ticket) {
+                    self.trace.add((number, answer.is_ok()));
+                    self.trace.say(|| match &*answer {
+                        Ok(accepted) => format!("request {number}: {:?}", accepted.ids),
+                        Err(refusal) => format!("request {number}: {refusal}"),
+                    });
                     self.oracle.answered(site, number, &answer);
                 }
             }
@@ -120,10 +126,12 @@ impl World {
     }
 
     /// The writer is stopped from outside: somebody took the lease for a moment.
-    pub fn stop(&mut self, site: usize) {
-        if self.serving(site) {
+    pub fn stop(&mut self, site: usize) -> bool {
+        let serving = self.serving(site);
+        if serving {
             self.writer_input(site, Input::Stop(StopReason::Fenced));
         }
+        serving
     }
 
     /// A look at the database, beside what is written: is it the one in which the lease was taken?
@@ -193,7 +201,18 @@ impl World {
         batch: &tidelog_store::WriteBatch,
     ) -> Result<(), CommitError> {
         now(self.sites[site].store.commit(batch))?;
-        self.oracle.committed(site, batch);
+        self.trace.add(batch.hash.0);
+        self.trace.say(|| {
+            let ids: Vec<_> = batch
+                .events
+                .iter()
+                .map(|s| s.event.id.to_string())
+                .collect();
+            let name = &self.topology.names[site];
+            format!("{name} commits {ids:?}, progress {:?}", batch.progress)
+        });
+        let version = self.sites[site].application_version();
+        self.oracle.committed(site, batch, &version);
         Ok(())
     }
 
@@ -208,6 +227,9 @@ impl World {
         let elsewhere = process.leased_in != self.sites[site].generation;
         let store = &self.sites[site].store;
         let broken = self.hostile && self.dice.chance(4);
+        if broken {
+            self.counts.add("fault: a store operation failed");
+        }
         let unavailable = || StoreError::Unavailable("simulated".into());
         let input = match operation {
             Operation::Check(_) if broken => Input::Checked(Err(unavailable())),
@@ -226,6 +248,9 @@ impl World {
             }
             Operation::Commit(batch) => {
                 let silent = self.hostile && self.dice.chance(8);
+                if silent {
+                    self.counts.add("fault: a commit of unknown outcome");
+                }
                 if silent && self.dice.chance(50) {
                     Input::Committed(Err(CommitError::Unknown("simulated".into())))
                 } else {
@@ -239,6 +264,8 @@ impl World {
             }
             Operation::Resolve(_) if broken => {
                 if self.dice.chance(50) {
+                    self.counts
+                        .add("fault: an outcome stays unknown for too long");
                     self.now += 11_000_000;
                 }
                 Input::Resolved(Err(unavailable()))

@@ -19,7 +19,7 @@ impl World {
         let e = self.topology.edges[edge];
         let link = &self.links[edge];
         let ready = self.serving(e.source) && self.serving(e.target) && !self.works_for(edge);
-        if link.up || link.paused || !ready {
+        if link.up || link.paused || link.removed || !ready {
             return false;
         }
         let link = &mut self.links[edge];
@@ -37,6 +37,15 @@ impl World {
         true
     }
 
+    pub fn pause(&mut self, edge: usize) -> bool {
+        let paused = self.links[edge].paused;
+        self.links[edge].paused = !paused;
+        if !paused {
+            self.disconnect(edge);
+        }
+        true
+    }
+
     /// The writer has not answered for all that streams of the edge gave it: the next one starts at what it will have left.
     fn works_for(&self, edge: usize) -> bool {
         let target = self.topology.edges[edge].target;
@@ -44,17 +53,24 @@ impl World {
         process.is_some_and(|p| p.waiting.values().any(|w| w.is_for(edge)))
     }
 
-    pub fn disconnect(&mut self, edge: usize) {
+    pub fn disconnect(&mut self, edge: usize) -> bool {
         let link = &mut self.links[edge];
         if !std::mem::take(&mut link.up) {
-            return;
+            return false;
         }
         link.close_due = false;
         link.connection += 1;
         let lost = std::mem::take(&mut link.messages);
         if self.hostile {
-            let kept = lost.into_iter().filter(|_| self.dice.chance(20));
-            link.held.extend(kept);
+            let (held, counts) = (&mut link.held, &mut self.counts);
+            for message in lost {
+                if self.dice.chance(20) {
+                    counts.add("fault: message held over a connection");
+                    held.push(message);
+                } else {
+                    counts.add("fault: message lost with a connection");
+                }
+            }
         }
         let e = self.topology.edges[edge];
         if let Some(process) = &mut self.sites[e.source].process
@@ -64,6 +80,7 @@ impl World {
             end.machine.disconnected();
         }
         self.target_input(edge, TargetInput::Disconnected("simulated".into()));
+        true
     }
 
     pub fn source_input(&mut self, edge: usize, input: SourceInput) {
@@ -104,7 +121,9 @@ impl World {
                 self.oracle.sent(edge, &frame);
                 self.links[edge].messages.push(Message::Frame(frame));
             }
-            SourceEffect::Close(_) => self.disconnect(edge),
+            SourceEffect::Close(_) => {
+                self.disconnect(edge);
+            }
             SourceEffect::AskProof(question) => {
                 unreachable!("every loss is noticed here, but {question} is asked for")
             }
@@ -149,7 +168,10 @@ impl World {
         };
         let epoch = process.targets[&edge].epoch;
         match effect {
-            TargetEffect::Open(open) => self.links[edge].messages.push(Message::Open(open)),
+            TargetEffect::Open(open) => {
+                self.oracle.opens(open.stream, &open.application_version);
+                self.links[edge].messages.push(Message::Open(open));
+            }
             TargetEffect::Credit(credit) => self.links[edge].messages.push(Message::Credit(credit)),
             TargetEffect::Apply(work) => {
                 let ticket = process.ticket(Waiting::Frame { edge, connection });
@@ -162,7 +184,9 @@ impl World {
                 process.inbox.push_back((epoch, ticket, work));
             }
             TargetEffect::FindVoided(_) => unreachable!("nothing is taken back here"),
-            TargetEffect::Close(_, _) => self.disconnect(edge),
+            TargetEffect::Close(_, _) => {
+                self.disconnect(edge);
+            }
         }
     }
 
@@ -172,6 +196,8 @@ impl World {
         if self.hostile && !link.held.is_empty() && self.dice.chance(10) {
             let number = self.dice.below(link.held.len());
             let message = link.held.swap_remove(number);
+            self.counts
+                .add("fault: message of an earlier time delivered");
             self.hand_over(edge, message);
             return true;
         }
@@ -184,11 +210,16 @@ impl World {
             0
         };
         let message = link.messages.remove(number);
+        if number > 0 {
+            self.counts.add("fault: message delivered out of order");
+        }
         if self.hostile {
             if self.dice.chance(3) {
+                self.counts.add("fault: message lost");
                 return true;
             }
             if self.dice.chance(5) {
+                self.counts.add("fault: message doubled");
                 link.held.push(message.clone());
             }
         }
@@ -198,6 +229,8 @@ impl World {
 
     fn hand_over(&mut self, edge: usize, message: Message) {
         self.delivered += 1;
+        self.trace.add((edge, message.kind()));
+        self.trace.say(|| message.to_string());
         match message {
             Message::Open(open) => {
                 // What a peer claims is judged by the log as it is now.

@@ -3,9 +3,13 @@
 //! Nothing here is read from a vector that the system stores; vectors are what is judged.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use tidelog_core::{Accepted, Frame, Refusal};
-use tidelog_model::{ChainHash, Digest, EventId, StoredEvent, VectorTime};
+use tidelog_model::{
+    ApplicationVersion, Causality, ChainHash, Digest, Event, EventId, Lineage, Position,
+    PositionError, StoredEvent, VectorTime, vector_time,
+};
 use tidelog_store::{LogState, WriteBatch};
 
 use crate::topology::{Topology, class_of};
@@ -17,6 +21,9 @@ pub type Set = u128;
 /// What happened, once for each event that was ever durably stored.
 struct Truth {
     id: EventId,
+    event: Arc<Event>,
+    /// Its writer had narrowed what it says it has seen.
+    narrow: bool,
     digest: Digest,
     /// Everything that really came before it.
     past: Set,
@@ -58,8 +65,15 @@ pub struct Asked {
     pub answered: bool,
 }
 
+/// What a reader has read of a log, in order from its start.
+#[derive(Clone)]
+pub struct Seen {
+    pub position: Position,
+    pub rows: Vec<usize>,
+}
+
 pub struct Oracle {
-    topology: std::sync::Arc<Topology>,
+    topology: Arc<Topology>,
     events: Vec<Truth>,
     by_id: HashMap<EventId, usize>,
     pub ledgers: Vec<Ledger>,
@@ -70,6 +84,8 @@ pub struct Oracle {
     outputs: HashSet<(usize, u32)>,
     /// Where the running stream of an edge is: its id, position and hash.
     streams: BTreeMap<usize, (u64, u64, ChainHash)>,
+    /// Versions that targets declared, by stream.
+    declared: HashMap<u64, ApplicationVersion>,
     restored: bool,
     /// What was ever shown to anybody outside of its store.
     shown: Set,
@@ -78,7 +94,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(topology: std::sync::Arc<Topology>) -> Self {
+    pub fn new(topology: Arc<Topology>) -> Self {
         let ledgers = vec![Ledger::default(); topology.names.len()];
         let live = vec![0; topology.names.len()];
         Self {
@@ -90,6 +106,7 @@ impl Oracle {
             asked: Vec::new(),
             outputs: HashSet::new(),
             streams: BTreeMap::new(),
+            declared: HashMap::new(),
             restored: false,
             shown: 0,
             live,
@@ -135,9 +152,14 @@ impl Oracle {
     }
 
     /// A batch is durably in a store.
-    pub fn committed(&mut self, site: usize, batch: &WriteBatch) {
+    pub fn committed(&mut self, site: usize, batch: &WriteBatch, version: &ApplicationVersion) {
         let mut earlier = None;
         for stored in &batch.events {
+            assert!(
+                stored.event.application_version <= *version,
+                "O9: {} came to a location of an older version",
+                stored.event.id
+            );
             self.store(site, stored, &mut earlier);
         }
         let ledger = &self.ledgers[site];
@@ -255,6 +277,8 @@ impl Oracle {
         assert!(clash.is_none(), "I9: {} is used for two events", event.id);
         self.events.push(Truth {
             id: event.id.clone(),
+            event: Arc::clone(event),
+            narrow: asked.seen.is_some(),
             digest: stored.digest,
             past,
             class: class_of(&event.event_type),
@@ -321,9 +345,12 @@ impl Oracle {
         match answer {
             Ok(accepted) => {
                 assert_eq!(accepted.ids.len(), asked.request.events.len());
+                // What was found before a fail-over may be told after it, by a writer that has not noticed: it was acknowledged long ago.
+                let earlier = self.lost[site].last().filter(|_| accepted.replayed);
+                let held = ledger.held | earlier.map_or(0, |lost| lost.held);
                 for id in &accepted.ids {
                     let index = self.by_id.get(id).expect("I7: answered, but never stored");
-                    assert_eq!(ledger.held >> index & 1, 1, "I1: {id} answered, not stored");
+                    assert_eq!(held >> index & 1, 1, "I1: {id} answered, not stored");
                 }
             }
             Err(Refusal::OutcomeUnknown(_)) => asked.unknown = true,
@@ -353,6 +380,11 @@ impl Oracle {
         }
     }
 
+    /// A target opens a stream and says which version of the application it serves.
+    pub fn opens(&mut self, stream: u64, version: &ApplicationVersion) {
+        self.declared.insert(stream, version.clone());
+    }
+
     pub fn opened(&mut self, edge: usize, stream: u64, position: u64, hash: ChainHash) {
         self.streams.insert(edge, (stream, position, hash));
     }
@@ -377,6 +409,11 @@ impl Oracle {
             let row = ledger.rows.iter().find(|(i, _)| *i == index);
             let (_, appended_here) = row.expect("what is sent is stored");
             assert!(
+                received.event.application_version <= self.declared[&frame.stream],
+                "O9: {} is newer than what its target declared",
+                received.event.id
+            );
+            assert!(
                 filter.passes(self.events[index].class, *appended_here),
                 "I10: {} left its source",
                 received.event.id
@@ -384,15 +421,72 @@ impl Oracle {
         }
     }
 
+    /// A reader goes on from where it was. What it has read is still what the log begins with, or it is told so.
+    pub fn read_on(&self, site: usize, seen: Option<&Seen>, lineage: &Lineage, head: u64) -> Seen {
+        let rows = &self.ledgers[site].rows;
+        if let Some(seen) = seen {
+            let safe = match lineage.check(seen.position, head) {
+                Ok(()) => seen.position.sequence,
+                Err(PositionError::IncarnationChanged { last_safe, .. }) => last_safe.sequence,
+                Err(error) => unreachable!("O14: {error}"),
+            };
+            for (at, index) in seen.rows.iter().take(safe as usize).enumerate() {
+                assert_eq!(
+                    rows.get(at).map(|(i, _)| i),
+                    Some(index),
+                    "O14: position {} is valid, and what was read at {} is not there",
+                    seen.position,
+                    at + 1
+                );
+            }
+        }
+        let incarnation = lineage.current().map(|e| e.incarnation);
+        Seen {
+            position: Position::new(incarnation.expect("it serves"), head),
+            rows: rows[..head as usize].iter().map(|(i, _)| *i).collect(),
+        }
+    }
+
+    /// O6: two events compare as their writers would have told it. Of what was read on purpose only in part, an order may be said where there
+    /// is none, never the other way round.
+    fn compare_all(&self) {
+        let plain =
+            (0..self.ledgers.len()).all(|site| (0..3).all(|c| self.topology.exports(site, c)));
+        let exact = plain
+            && !self.restored
+            && self.topology.survives_restores()
+            && self.events.iter().all(|truth| !truth.narrow);
+        for (i, x) in self.events.iter().enumerate() {
+            for (j, y) in self.events.iter().enumerate().filter(|(j, _)| *j != i) {
+                let told = vector_time::compare(&x.event, &y.event);
+                let before = y.past >> i & 1 == 1;
+                assert!(
+                    !before || told == Causality::Before,
+                    "O6: {} was seen by the writer of {}, and compares {told:?}",
+                    x.id,
+                    y.id
+                );
+                let after = x.past >> j & 1 == 1;
+                assert!(
+                    !exact || before || after || told == Causality::Concurrent,
+                    "O6: {} and {} are concurrent, and compare {told:?}",
+                    x.id,
+                    y.id
+                );
+            }
+        }
+    }
+
     /// When nothing moves any more: the whole state, not a sum of it.
     pub fn at_rest(&self, states: &[LogState]) {
+        self.compare_all();
         for (site, state) in states.iter().enumerate() {
             let ledger = &self.ledgers[site];
             assert_eq!(state.head, ledger.rows.len() as u64);
             assert_eq!(state.version_vector, ledger.vector);
             assert_eq!(state.hash, ledger.chain_at(state.head).expect("the head"));
         }
-        for e in &self.topology.edges {
+        for (number, e) in self.topology.edges.iter().enumerate() {
             let (source, target) = (&states[e.source], &states[e.target]);
             let names = &self.topology.names;
             let way = format!("{}->{}", names[e.source], names[e.target]);
@@ -414,7 +508,7 @@ impl Oracle {
                     truth.id
                 );
             }
-            let behind = self.topology.behind(*e);
+            let behind = self.topology.behind(number);
             let news = source
                 .covered_vector
                 .filtered(|o| behind.contains(&o.location));

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tidelog_core::{
-    LogView, ProvenHead, Source, SourceConfig, StopReason, Target, TargetConfig, Writer,
+    Input, LogView, ProvenHead, Source, SourceConfig, StopReason, Target, TargetConfig, Writer,
 };
-use tidelog_model::ApplicationVersion;
+use tidelog_model::ChainHash;
 use tidelog_store::{CommitError, LogStore};
 
 use super::{DELAY, World};
 use crate::dice::Dice;
-use crate::site::{Memory, Operation, Process, SourceEnd, TargetEnd, Waiting, now};
+use crate::oracle::Ledger;
+use crate::site::{Memory, NEWEST, Operation, Process, SourceEnd, TargetEnd, Waiting, now};
 
 impl World {
     /// A writer for a location that has none: in a new process, or in the one whose last writer has stopped.
@@ -56,25 +57,83 @@ impl World {
             sources: BTreeMap::new(),
             targets: BTreeMap::new(),
         };
-        for (i, edge) in self.topology.edges.iter().enumerate() {
-            if edge.source == site {
-                let end = SourceEnd {
-                    machine: Source::new(self.source_config(i), Arc::clone(&view)),
-                    lookup: None,
-                    view_due: false,
-                };
-                process.sources.insert(i, end);
-            }
-            if edge.target == site {
-                let end = TargetEnd {
-                    machine: Target::new(self.target_config(i), Arc::clone(&view)),
-                    view_due: false,
-                    epoch: process.epoch,
-                };
-                process.targets.insert(i, end);
+        for edge in 0..self.links.len() {
+            if !self.links[edge].removed {
+                self.add_ends(site, edge, &mut process);
             }
         }
         process
+    }
+
+    /// The ends of an edge that are at this location.
+    fn add_ends(&self, site: usize, edge: usize, process: &mut Process) {
+        let e = self.topology.edges[edge];
+        let view = &process.view;
+        if e.source == site {
+            let end = SourceEnd {
+                machine: Source::new(self.source_config(edge), Arc::clone(view)),
+                lookup: None,
+                view_due: false,
+            };
+            process.sources.insert(edge, end);
+        }
+        if e.target == site {
+            let end = TargetEnd {
+                machine: Target::new(self.target_config(edge), Arc::clone(view)),
+                view_due: false,
+                epoch: process.epoch,
+            };
+            process.targets.insert(edge, end);
+        }
+    }
+
+    /// Takes an edge out of the plan, or puts it back, while everything runs.
+    pub fn change_plan(&mut self, edge: usize) -> bool {
+        if self.links[edge].removed {
+            return self.add_edge(edge);
+        }
+        self.disconnect(edge);
+        self.links[edge].removed = true;
+        let e = self.topology.edges[edge];
+        if let Some(process) = &mut self.sites[e.source].process {
+            process.sources.remove(&edge);
+        }
+        if let Some(process) = &mut self.sites[e.target].process {
+            process.targets.remove(&edge);
+        }
+        true
+    }
+
+    /// Puts an edge back into the plan.
+    pub fn add_edge(&mut self, edge: usize) -> bool {
+        if !std::mem::take(&mut self.links[edge].removed) {
+            return false;
+        }
+        let e = self.topology.edges[edge];
+        for site in [e.source, e.target] {
+            if let Some(mut process) = self.sites[site].process.take() {
+                self.add_ends(site, edge, &mut process);
+                self.sites[site].process = Some(process);
+            }
+        }
+        true
+    }
+
+    /// The process ends, and the next one is of another version of the application.
+    pub fn change_version(&mut self, site: usize) -> bool {
+        self.crash(site);
+        self.sites[site].version = 1 + self.dice.below(3) as u8;
+        self.start(site)
+    }
+
+    /// Whatever was rolled out halfway is rolled out everywhere.
+    pub fn newest_version_everywhere(&mut self) {
+        for site in 0..self.sites.len() {
+            if self.sites[site].version < NEWEST {
+                self.crash(site);
+                self.sites[site].version = NEWEST;
+            }
+        }
     }
 
     /// The next writer of a process: streams and queues are what the last one has left behind.
@@ -139,9 +198,9 @@ impl World {
             target: self.topology.names[e.target].clone(),
             spec_hash: String::new(),
             application_name: String::new(),
-            application_version: ApplicationVersion::default(),
+            application_version: self.sites[e.source].application_version(),
             filter_hash: String::new(),
-            behind: Arc::new(self.topology.behind(e)),
+            behind: self.topology.behind(edge),
             filter: self.topology.filter(e),
             frame_events_max: self.frame_events_max,
             frame_bytes_max: self.frame_bytes_max,
@@ -159,25 +218,100 @@ impl World {
             target: self.topology.names[e.target].clone(),
             spec_hash: String::new(),
             application_name: String::new(),
-            application_version: ApplicationVersion::default(),
+            application_version: self.sites[e.target].application_version(),
             filter_hash: String::new(),
-            behind: Arc::new(self.topology.behind(e)),
+            behind: self.topology.behind(edge),
             window_bytes: self.window,
         }
     }
 
+    /// A database that was made anew, while the witness knows that there was one.
+    pub fn wipe(&mut self, site: usize) -> bool {
+        let served = self.sites[site].state().lineage.current().is_some();
+        let known = served && self.sites[site].witness.is_some();
+        if !known || !self.topology.survives_restores() {
+            return false;
+        }
+        self.crash(site);
+        self.sites[site].wipe();
+        self.sites[site].zombie = None;
+        self.oracle.restore(site, Ledger::default());
+        true
+    }
+
+    pub fn lose_witness(&mut self, site: usize) -> bool {
+        // Together with a clock that steps back nothing could tell which incarnations were used.
+        !self.clocks_step_back && self.sites[site].lose_witness()
+    }
+
+    /// The file of the witness comes back from an older copy; the database does not.
+    pub fn stale_witness(&mut self, site: usize) -> bool {
+        // Not beside a database that was restored as well: the two might agree, and nobody would notice.
+        let here = &self.sites[site];
+        let alone = here.process.is_none() && here.started_in == here.generation;
+        let Some(older) = here.older_witness() else {
+            return false;
+        };
+        if self.clocks_step_back || !alone || here.state().lineage.current().is_none() {
+            return false;
+        }
+        self.sites[site].witness = Some(older);
+        self.start(site)
+    }
+
+    /// The witness tells of a commit that the database does not have.
+    pub fn witness_ahead(&mut self, site: usize) -> bool {
+        let here = &mut self.sites[site];
+        let witness = here.witness.as_mut().filter(|_| here.process.is_none());
+        let Some(committed) = witness.and_then(|w| w.committed.as_mut()) else {
+            return false;
+        };
+        committed.sequence += 3;
+        committed.hash = ChainHash([7; 32]);
+        self.start(site)
+    }
+
+    /// A wall clock that steps back.
+    pub fn step_clock_back(&mut self) -> bool {
+        if self.clocks_step_back {
+            self.now -= i64::try_from(self.dice.below(300_000)).expect("small");
+        }
+        self.clocks_step_back
+    }
+
+    pub fn shut_down(&mut self, site: usize) -> bool {
+        let serving = self.serving(site);
+        self.writer_input(site, Input::ShutDown);
+        serving
+    }
+
+    pub fn end_recovery(&mut self, site: usize) -> bool {
+        if let Some(process) = &mut self.sites[site].process {
+            process.writer.set_recovering(false);
+        }
+        self.serving(site)
+    }
+
     /// The process dies. A commit that it had sent may have happened, may never happen, or may still be on its way.
-    pub fn crash(&mut self, site: usize) {
+    pub fn crash(&mut self, site: usize) -> bool {
         let Some(process) = self.sites[site].process.take() else {
-            return;
+            return false;
         };
         if let Some(Operation::Commit(batch)) = process.operation
             && process.leased_in == self.sites[site].generation
         {
             match self.dice.below(3) {
-                0 => self.commit_now(site, &batch).expect("nobody else writes"),
-                1 => self.sites[site].zombie = Some(*batch),
-                _ => {}
+                0 => {
+                    self.counts
+                        .add("fault: died after a commit, before its answer");
+                    self.commit_now(site, &batch).expect("nobody else writes");
+                }
+                1 => {
+                    self.counts
+                        .add("fault: died, and its commit is still on its way");
+                    self.sites[site].zombie = Some(*batch);
+                }
+                _ => self.counts.add("fault: died before a commit"),
             }
         }
         for waiting in process.waiting.into_values() {
@@ -191,45 +325,51 @@ impl World {
                 self.disconnect(edge);
             }
         }
+        true
     }
 
     /// What a dead writer had sent arrives: it can change nothing once another one has begun.
-    pub fn wake_zombie(&mut self, site: usize) {
+    pub fn wake_zombie(&mut self, site: usize) -> bool {
         if !self.serving(site) {
-            return;
+            return false;
         }
-        if let Some(batch) = self.sites[site].zombie.take() {
-            let outcome = now(self.sites[site].store.commit(&batch));
+        let zombie = self.sites[site].zombie.take();
+        if let Some(batch) = &zombie {
+            let outcome = now(self.sites[site].store.commit(batch));
             assert_eq!(
                 outcome,
                 Err(CommitError::Fenced),
                 "I8: a stale writer wrote"
             );
         }
+        zombie.is_some()
     }
 
-    pub fn backup(&mut self, site: usize) {
-        if self.oracle.all_shown(site) {
+    pub fn backup(&mut self, site: usize) -> bool {
+        let all_shown = self.oracle.all_shown(site);
+        if all_shown {
             let ledger = self.oracle.ledgers[site].clone();
             self.sites[site].backup(&ledger);
         }
+        all_shown
     }
 
     /// Another server takes over, under the hands of a process that lives on. Often it has a new writer before anything else happens.
-    pub fn fail_over(&mut self, site: usize) {
-        self.restore(site, true);
-        if self.dice.chance(60) {
+    pub fn fail_over(&mut self, site: usize) -> bool {
+        let failed_over = self.restore(site, true);
+        if failed_over && self.dice.chance(60) {
             self.keep_lease(site);
             self.start(site);
         }
+        failed_over
     }
 
     /// An older copy takes the place of what a database holds: after its process has ended, or under its hands (a fail-over that lost what the
     /// other server had not been sent yet). Its writer notices at the next write, or is told before.
-    pub fn restore(&mut self, site: usize, alive: bool) {
+    pub fn restore(&mut self, site: usize, alive: bool) -> bool {
         let backups = self.sites[site].backups.len();
-        if backups == 0 {
-            return;
+        if backups == 0 || !self.topology.survives_restores() {
+            return false;
         }
         if !alive {
             self.crash(site);
@@ -245,10 +385,11 @@ impl World {
         };
         let known = self.sites[site].witness.is_some();
         let Some(ledger) = self.sites[site].restore(number, known) else {
-            return;
+            return false;
         };
         // What was on its way to the other database arrives nowhere.
         self.sites[site].zombie = None;
         self.oracle.restore(site, ledger);
+        true
     }
 }

@@ -10,7 +10,9 @@ use tidelog_core::{
     Identity, LogCore, LogView, Proof, ProvenHead, Source, SourceInput, Stamp, StartDecision,
     Target, Ticket, Witness, Work, Writer, WriterLimits, decide_start, next_incarnation,
 };
-use tidelog_model::{ChainHash, Incarnation, LineageEntry, LocationName, Selector};
+use tidelog_model::{
+    ApplicationVersion, ChainHash, Incarnation, LineageEntry, LocationName, Selector,
+};
 use tidelog_store::{
     CheckQuery, Guard, InstanceId, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot,
     MemoryStore, Page, Raise, ReadQuery, WriteBatch,
@@ -34,9 +36,18 @@ pub struct Site {
     pub zombie: Option<WriteBatch>,
     /// Which disk this is: another one after each restore.
     pub generation: u64,
+    /// The version of the application that runs here: 1 to [`NEWEST`].
+    pub version: u8,
+    /// The disk at the last start.
+    pub started_in: u64,
+    /// What the witness was at earlier starts.
+    witnesses: Vec<Witness>,
     nonce: u64,
     limits: WriterLimits,
 }
+
+/// The version that every location runs in the end.
+pub const NEWEST: u8 = 3;
 
 /// A store operation that the writer waits for.
 pub enum Operation {
@@ -129,6 +140,9 @@ impl Site {
             process: None,
             zombie: None,
             generation: 0,
+            version: if dice.chance(70) { NEWEST } else { 1 },
+            started_in: 0,
+            witnesses: Vec::new(),
             nonce: 0,
             limits: WriterLimits {
                 batch_events_max: 1 + dice.below(6),
@@ -137,6 +151,24 @@ impl Site {
                 ..WriterLimits::default()
             },
         }
+    }
+
+    pub fn application_version(&self) -> ApplicationVersion {
+        self.version
+            .to_string()
+            .parse()
+            .expect("a number is a version")
+    }
+
+    /// A database without anything in it.
+    pub fn wipe(&mut self) {
+        self.store = disk(None);
+        self.generation += 1;
+    }
+
+    /// The oldest witness that is remembered.
+    pub fn older_witness(&self) -> Option<Witness> {
+        self.witnesses.first().cloned()
     }
 
     pub fn state(&self) -> LogState {
@@ -148,10 +180,12 @@ impl Site {
     }
 
     /// Not while it serves, and not when nothing else tells that the location has ever been.
-    pub fn lose_witness(&mut self) {
-        if self.process.is_none() && self.state().lineage.current().is_some() {
+    pub fn lose_witness(&mut self) -> bool {
+        let may = self.process.is_none() && self.state().lineage.current().is_some();
+        if may {
             self.witness = None;
         }
+        may
     }
 
     /// An older copy takes the place of the disk. An empty one without a witness would be a location that never was: nobody can tell.
@@ -279,12 +313,18 @@ impl Site {
                 hash: state.hash,
             }),
         });
+        self.witnesses.extend(self.witness.clone());
+        self.started_in = self.generation;
         let identity = Identity {
             location: self.name.clone(),
             nonce,
         };
         let core = LogCore::new(identity, &state);
-        let mut writer = Writer::new(core, Stamp::default(), self.limits);
+        let stamp = Stamp {
+            application_version: self.application_version(),
+            plan_id: 0,
+        };
+        let mut writer = Writer::new(core, stamp, self.limits);
         writer.set_recovering(raised);
         assert_ne!(state.incarnation(), Incarnation(0));
         let view = LogView::of(self.name.clone(), &state);

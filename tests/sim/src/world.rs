@@ -1,0 +1,194 @@
+//! All locations and what is on its way between them; one step at a time.
+
+mod clients;
+mod edges;
+mod lives;
+mod writers;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tidelog_core::{Credit, Frame, Open, Opened, Refused};
+use tidelog_model::VectorTime;
+
+use crate::counts::Counts;
+use crate::dice::Dice;
+use crate::oracle::{Oracle, Seen, Set};
+use crate::site::{Process, Site};
+use crate::topology::Topology;
+use crate::trace::Trace;
+
+/// How long a frame without events waits for company.
+pub const DELAY: i64 = 20_000;
+
+#[derive(Clone)]
+pub enum Message {
+    Open(Box<Open>),
+    Credit(Credit),
+    Opened(Box<Opened>),
+    Refused(Box<Refused>),
+    Frame(Box<Frame>),
+}
+
+impl Message {
+    /// For the hash of a trace.
+    pub fn kind(&self) -> (u8, u64, u64) {
+        match self {
+            Self::Open(open) => (0, open.stream, open.position),
+            Self::Credit(credit) => (1, credit.stream, credit.progress),
+            Self::Opened(opened) => (2, opened.stream, opened.position),
+            Self::Refused(refused) => (3, refused.stream, 0),
+            Self::Frame(frame) => (4, frame.from, frame.to),
+        }
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(open) => write!(f, "{open:?}"),
+            Self::Credit(credit) => write!(f, "{credit:?}"),
+            Self::Opened(opened) => write!(f, "{opened:?}"),
+            Self::Refused(refused) => write!(f, "{refused:?}"),
+            Self::Frame(frame) => {
+                let ids = frame.events.iter().map(|e| e.event.id.to_string());
+                let ids: Vec<_> = ids.collect();
+                write!(f, "Frame ({}, {}] {ids:?}", frame.from, frame.to)?;
+                write!(f, " stream {} covers {}", frame.stream, frame.covered)
+            }
+        }
+    }
+}
+
+/// The connection of one edge, and what the network holds back of earlier ones.
+#[derive(Default)]
+pub struct Link {
+    pub up: bool,
+    pub paused: bool,
+    /// Not in the plan for now.
+    pub removed: bool,
+    /// The writer at one of its ends is no more; whoever drives it has not noticed yet.
+    pub close_due: bool,
+    connection: u64,
+    pub messages: Vec<Message>,
+    held: Vec<Message>,
+}
+
+/// A client that reads and writes where it likes, and says only what it has seen.
+#[derive(Clone, Default)]
+pub struct Session {
+    context: VectorTime,
+    seen: Set,
+    /// What it has read at each location, in order, up to a position.
+    readings: HashMap<usize, Seen>,
+}
+
+pub struct World {
+    pub now: i64,
+    pub dice: Dice,
+    pub topology: Arc<Topology>,
+    pub sites: Vec<Site>,
+    pub links: Vec<Link>,
+    pub oracle: Oracle,
+    pub sessions: Vec<Session>,
+    /// While true, things break.
+    pub hostile: bool,
+    pub delivered: u64,
+    pub counts: Counts,
+    pub trace: Trace,
+    /// A lost witness and a clock that steps back may not come together: nothing could tell then which incarnations were used.
+    pub clocks_step_back: bool,
+    /// Databases fail over again and again.
+    pub fails_over: bool,
+    window: u64,
+    frame_events_max: usize,
+    frame_bytes_max: usize,
+    scan_rows_max: usize,
+}
+
+impl World {
+    pub fn new(topology: Topology, mut dice: Dice, with_lines: bool) -> Self {
+        let topology = Arc::new(topology);
+        let sites = topology.names.iter().cloned();
+        let sites: Vec<_> = sites.map(|n| Site::new(n, &mut dice)).collect();
+        let fails_over = topology.survives_restores() && dice.chance(50);
+        let links = topology.edges.iter().map(|_| Link::default()).collect();
+        Self {
+            now: 1_700_000_000_000_000,
+            sites,
+            links,
+            oracle: Oracle::new(Arc::clone(&topology)),
+            sessions: vec![Session::default(); 3],
+            hostile: true,
+            delivered: 0,
+            counts: Counts::default(),
+            trace: Trace::new(with_lines),
+            clocks_step_back: dice.chance(50),
+            fails_over,
+            window: 300 + dice.below(4_000) as u64,
+            frame_events_max: 1 + dice.below(5),
+            frame_bytes_max: 100 + dice.below(2_000),
+            scan_rows_max: 1 + dice.below(6),
+            topology,
+            dice,
+        }
+    }
+
+    /// Mostly an edge at which there is something to do, if there is one.
+    pub fn busy_edge(&mut self, drawn: usize, busy: impl Fn(&Link) -> bool) -> usize {
+        let edges = (0..self.links.len()).filter(|e| busy(&self.links[*e]));
+        self.prefer(drawn, edges.collect())
+    }
+
+    /// Mostly an edge whose source waits for a look into its log.
+    pub fn looking_edge(&mut self, drawn: usize) -> usize {
+        let looks = |process: &Process, edge: &usize| {
+            let end = process.sources.get(edge);
+            end.is_some_and(|end| end.lookup.is_some())
+        };
+        let edges = (0..self.links.len()).filter(|edge| {
+            let site = &self.sites[self.topology.edges[*edge].source];
+            site.process.as_ref().is_some_and(|p| looks(p, edge))
+        });
+        self.prefer(drawn, edges.collect())
+    }
+
+    /// Mostly a location at which there is something to do, if there is one.
+    pub fn busy_site(&mut self, drawn: usize, busy: impl Fn(&Process) -> bool) -> usize {
+        let busy = |site: &usize| self.sites[*site].process.as_ref().is_some_and(&busy);
+        let sites = (0..self.sites.len()).filter(busy).collect();
+        self.prefer(drawn, sites)
+    }
+
+    fn prefer(&mut self, drawn: usize, busy: Vec<usize>) -> usize {
+        if busy.is_empty() || self.dice.chance(10) {
+            return drawn;
+        }
+        busy[self.dice.below(busy.len())]
+    }
+
+    /// Where everybody is, for whoever replays a run.
+    pub fn show(&mut self) {
+        for site in &self.sites {
+            let state = site.state();
+            let line = format!(
+                "{} {:?} head {} VV {} KV {}",
+                site.name,
+                state.lineage.entries(),
+                state.head,
+                state.version_vector,
+                state.covered_vector
+            );
+            self.trace.say(|| line);
+        }
+        for (i, edge) in self.topology.edges.iter().enumerate() {
+            let target = self.sites[edge.target].process.as_ref();
+            let source = self.sites[edge.source].process.as_ref();
+            let standing = source.and_then(|p| p.sources[&i].machine.standing());
+            let status = target.map(|p| p.targets[&i].machine.status().clone());
+            let line = format!("{edge:?} up {} {standing:?} {status:?}", self.links[i].up);
+            self.trace.say(|| line);
+        }
+    }
+}
