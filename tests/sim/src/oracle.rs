@@ -86,6 +86,8 @@ pub struct Oracle {
     streams: BTreeMap<usize, (u64, u64, ChainHash)>,
     /// Versions that targets declared, by stream.
     declared: HashMap<u64, ApplicationVersion>,
+    /// No clock is further off than what is still believed.
+    plausible_clocks: bool,
     restored: bool,
     /// What was ever shown to anybody outside of its store.
     shown: Set,
@@ -94,7 +96,7 @@ pub struct Oracle {
 }
 
 impl Oracle {
-    pub fn new(topology: Arc<Topology>) -> Self {
+    pub fn new(topology: Arc<Topology>, plausible_clocks: bool) -> Self {
         let ledgers = vec![Ledger::default(); topology.names.len()];
         let live = vec![0; topology.names.len()];
         Self {
@@ -107,6 +109,7 @@ impl Oracle {
             outputs: HashSet::new(),
             streams: BTreeMap::new(),
             declared: HashMap::new(),
+            plausible_clocks,
             restored: false,
             shown: 0,
             live,
@@ -270,6 +273,25 @@ impl Oracle {
                 event.id,
                 other.id,
                 event.context
+            );
+        }
+        let own = ledger
+            .rows
+            .iter()
+            .filter(|(_, appended_here)| *appended_here);
+        let before = own.last().map(|(i, _)| self.events[*i].event.time);
+        assert!(
+            before.is_none_or(|before| before < event.time),
+            "HLC: {} at {} runs back behind {before:?}",
+            event.id,
+            event.time
+        );
+        for (i, other) in self.events.iter().enumerate() {
+            assert!(
+                !self.plausible_clocks || past >> i & 1 == 0 || other.event.time < event.time,
+                "HLC: {} has seen {} and is not later",
+                event.id,
+                other.id
             );
         }
         let index = self.events.len();

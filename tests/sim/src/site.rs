@@ -38,6 +38,8 @@ pub struct Site {
     pub generation: u64,
     /// The version of the application that runs here: 1 to [`NEWEST`].
     pub version: u8,
+    /// What its clock shows beyond the time that really is, in microseconds.
+    pub clock_offset: i64,
     /// The disk at the last start.
     pub started_in: u64,
     /// What the witness was at earlier starts.
@@ -141,6 +143,7 @@ impl Site {
             zombie: None,
             generation: 0,
             version: if dice.chance(70) { NEWEST } else { 1 },
+            clock_offset: 0,
             started_in: 0,
             witnesses: Vec::new(),
             nonce: 0,

@@ -99,6 +99,8 @@ pub struct World {
     pub trace: Trace,
     /// A lost witness and a clock that steps back may not come together: nothing could tell then which incarnations were used.
     pub clocks_step_back: bool,
+    /// Clocks are wrong by hours and not by seconds: their order is not believed then.
+    pub clocks_are_wild: bool,
     /// Databases fail over again and again.
     pub fails_over: bool,
     window: u64,
@@ -113,18 +115,20 @@ impl World {
         let sites = topology.names.iter().cloned();
         let sites: Vec<_> = sites.map(|n| Site::new(n, &mut dice)).collect();
         let fails_over = topology.survives_restores() && dice.chance(50);
+        let clocks_are_wild = dice.chance(30);
         let links = topology.edges.iter().map(|_| Link::default()).collect();
         Self {
             now: 1_700_000_000_000_000,
             sites,
             links,
-            oracle: Oracle::new(Arc::clone(&topology)),
+            oracle: Oracle::new(Arc::clone(&topology), !clocks_are_wild),
             sessions: vec![Session::default(); 3],
             hostile: true,
             delivered: 0,
             counts: Counts::default(),
             trace: Trace::new(with_lines),
             clocks_step_back: dice.chance(50),
+            clocks_are_wild,
             fails_over,
             window: 300 + dice.below(4_000) as u64,
             frame_events_max: 1 + dice.below(5),

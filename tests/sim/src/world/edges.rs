@@ -85,7 +85,7 @@ impl World {
 
     pub fn source_input(&mut self, edge: usize, input: SourceInput) {
         let site = self.topology.edges[edge].source;
-        let time = self.now;
+        let time = self.time_at(site);
         let Some(process) = &mut self.sites[site].process else {
             return;
         };
@@ -147,7 +147,7 @@ impl World {
 
     pub fn target_input(&mut self, edge: usize, input: TargetInput) {
         let site = self.topology.edges[edge].target;
-        let time = self.now;
+        let time = self.time_at(site);
         let Some(process) = &mut self.sites[site].process else {
             return;
         };

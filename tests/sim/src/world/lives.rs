@@ -24,7 +24,11 @@ impl World {
         let memory = living.as_ref().and_then(|p| p.memory);
         let hostile = self.hostile;
         let dies = move |dice: &mut Dice| hostile && dice.rarely(50);
-        let started = self.sites[site].start(&mut self.now, memory, dies, &mut self.dice);
+        let offset = self.sites[site].clock_offset;
+        let mut time = self.time_at(site);
+        let started = self.sites[site].start(&mut time, memory, dies, &mut self.dice);
+        // It may have had to wait until its clock reached the incarnation that it chose.
+        self.now = self.now.max(time - offset);
         let Some((writer, view, nonce)) = started else {
             self.crash(site);
             return true;
@@ -271,10 +275,21 @@ impl World {
         self.start(site)
     }
 
-    /// A wall clock that steps back.
-    pub fn step_clock_back(&mut self) -> bool {
+    /// What the clock of a location shows.
+    pub fn time_at(&self, site: usize) -> i64 {
+        self.now + self.sites[site].clock_offset
+    }
+
+    /// The wall clock of one location is set, forwards or back.
+    pub fn set_clock(&mut self, site: usize) -> bool {
         if self.clocks_step_back {
-            self.now -= i64::try_from(self.dice.below(300_000)).expect("small");
+            let reach = if self.clocks_are_wild {
+                7_200_000_000
+            } else {
+                20_000_000
+            };
+            let offset = self.dice.below(2 * reach);
+            self.sites[site].clock_offset = offset as i64 - reach as i64;
         }
         self.clocks_step_back
     }

@@ -13,7 +13,7 @@ use crate::site::{Operation, Waiting, now};
 
 impl World {
     pub fn writer_input(&mut self, site: usize, input: Input) {
-        let time = self.now;
+        let time = self.time_at(site);
         let Some(process) = &mut self.sites[site].process else {
             return;
         };
