@@ -1,0 +1,123 @@
+//! The operations of a run, and how often each is drawn.
+
+use tidelog_core::{Input, SourceInput};
+
+use crate::world::World;
+
+/// Something that happens next. Says whether anything did.
+type Operation = fn(&mut World, usize, usize) -> bool;
+
+/// Each operation by name, with its weight. It gets a location and an edge that were drawn; when it does not apply there, nothing happens.
+pub const OPERATIONS: &[(&str, usize, Operation)] = &[
+    ("deliver a message", 250, |w, _, edge| {
+        let edge = w.busy_edge(edge, |link| !link.messages.is_empty());
+        w.deliver(edge)
+    }),
+    ("answer a store operation", 150, |w, site, _| {
+        let site = w.busy_site(site, |process| process.operation.is_some());
+        w.operate(site)
+    }),
+    ("answer a look into the log", 100, |w, _, edge| {
+        let edge = w.looking_edge(edge);
+        w.look(edge)
+    }),
+    ("let a writer begin", 90, |w, site, _| w.go(site)),
+    ("append", 80, |w, site, _| w.append(site)),
+    ("read in a session", 25, |w, site, _| w.read(site)),
+    ("read on from a position", 15, |w, site, _| w.read_on(site)),
+    ("try a request again", 15, |w, _, _| w.retry()),
+    ("connect an edge", 75, |w, _, edge| {
+        let edge = w.busy_edge(edge, |link| !link.up);
+        w.connect(edge)
+    }),
+    ("notice the end of a stream", 10, |w, _, edge| {
+        let edge = w.busy_edge(edge, |link| link.close_due);
+        w.close(edge)
+    }),
+    ("show a view to an edge", 60, |w, site, edge| {
+        w.show_view(site, edge)
+    }),
+    ("start a writer", 20, |w, site, _| w.start(site)),
+    ("let time pass", 30, |w, site, edge| {
+        w.now += i64::try_from(w.dice.below(15_000)).expect("small");
+        w.source_input(edge, SourceInput::Tick);
+        w.writer_input(site, Input::Tick);
+        true
+    }),
+    ("break a connection", 10, |w, _, edge| w.disconnect(edge)),
+    ("pause or resume an edge", 4, |w, _, edge| w.pause(edge)),
+    ("remove or add an edge", 4, |w, _, edge| w.change_plan(edge)),
+    ("crash a process", 7, |w, site, _| w.crash(site)),
+    ("shut a writer down", 4, |w, site, _| w.shut_down(site)),
+    ("stop a writer from outside", 3, |w, site, _| w.stop(site)),
+    ("copy a database", 9, |w, site, _| w.backup(site)),
+    ("restore an older copy", 4, |w, site, _| {
+        w.restore(site, false)
+    }),
+    ("restore two locations at once", 1, |w, site, edge| {
+        let other = w.topology.edges[edge].source;
+        other != site && w.restore(site, false) & w.restore(other, false)
+    }),
+    ("fail a database over", 4, |w, site, _| w.fail_over(site)),
+    ("wipe a database", 1, |w, site, _| w.wipe(site)),
+    ("lose the witness", 2, |w, site, _| w.lose_witness(site)),
+    ("put an older witness back", 1, |w, site, _| {
+        w.stale_witness(site)
+    }),
+    ("let the witness be ahead", 1, |w, site, _| {
+        w.witness_ahead(site)
+    }),
+    ("wake a writer that was taken over", 2, |w, site, _| {
+        w.wake_zombie(site)
+    }),
+    ("end a recovery", 3, |w, site, _| w.end_recovery(site)),
+    ("change the application's version", 4, |w, site, _| {
+        w.change_version(site)
+    }),
+    ("set a clock", 3, |w, site, _| w.set_clock(site)),
+    ("notice another database", 7, |w, site, _| {
+        w.keep_lease(site)
+    }),
+];
+
+/// Carries one out.
+pub fn step(world: &mut World) {
+    let site = world.dice.below(world.sites.len());
+    let edge = world.dice.below(world.links.len());
+    if world.fails_over && world.dice.rarely(100) {
+        // Copies of every moment, and a fail-over while frames are on their way to the writer: what a stream has left out may be gone.
+        if world.frames_wait(site) && world.dice.chance(50) {
+            return carry_out(world, ("fail a database over", site, edge), |w, site, _| {
+                w.fail_over(site)
+            });
+        }
+        return carry_out(world, ("copy a database", site, edge), |w, site, _| {
+            w.backup(site)
+        });
+    }
+    let total = OPERATIONS.iter().map(|(_, weight, _)| weight).sum();
+    let mut drawn = world.dice.below(total);
+    for (name, weight, operation) in OPERATIONS {
+        if drawn < *weight {
+            return carry_out(world, (name, site, edge), *operation);
+        }
+        drawn -= weight;
+    }
+}
+
+fn carry_out(world: &mut World, (name, site, edge): (&'static str, usize, usize), run: Operation) {
+    world.trace.add((name, site, edge));
+    world.trace.say(|| {
+        let e = &world.topology.edges[edge];
+        let names = &world.topology.names;
+        format!(
+            "{name}: {} {}->{}",
+            names[site], names[e.source], names[e.target]
+        )
+    });
+    if run(world, site, edge) {
+        world.counts.add(name);
+    } else {
+        world.trace.say(|| "  (nothing to do)");
+    }
+}
