@@ -124,7 +124,13 @@ pub(crate) async fn dial(
             address: address.to_owned(),
             error,
         })?;
-    let channel: Channel = tokio::time::timeout(within, endpoint.connect())
+    let connecting = async {
+        match &cx.dialler {
+            Some(dialler) => dialler.connect(&endpoint).await,
+            None => endpoint.connect().await,
+        }
+    };
+    let channel: Channel = tokio::time::timeout(within, connecting)
         .await
         .map_err(silent)?
         .map_err(|error| DialError::Connect {

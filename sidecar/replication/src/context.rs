@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ClientTlsConfig;
 
+use crate::carrier::Dialler;
 use crate::connection::Connection;
 use crate::options::{Filters, IncomingEdge, OutgoingEdge, Tuning};
 use crate::recovery::Recovery;
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) log: LogHandle,
     pub(crate) tuning: Tuning,
     pub(crate) tls: Option<ClientTlsConfig>,
+    /// In place of TCP.
+    pub(crate) dialler: Option<Dialler>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) board: Board,

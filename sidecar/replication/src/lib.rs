@@ -18,8 +18,10 @@
 //! | [`recovery`] | what comes back after a raise |
 //! | [`service`] | the gRPC service that peers dial |
 //! | [`listener`] | serving it on a socket whose connections can be broken |
+//! | [`carrier`] | what carries bytes, in place of TCP |
 
 mod backoff;
+pub mod carrier;
 mod config;
 mod connection;
 mod context;
@@ -36,7 +38,8 @@ pub mod status;
 mod target;
 mod wire;
 
-pub use listener::{Breakable, Breaker, serve};
+pub use carrier::{Carrier, Dialler, Incoming};
+pub use listener::{Breakable, Breaker, serve, serve_incoming};
 pub use options::{IncomingEdge, OutgoingEdge, ReplicationOptions, ReplicationSettings, Tuning};
 pub use recovery::{IdRange, RecoveryState, RecoveryStatus};
 pub use replication::{ControlError, Replication, ReplicationHandle, StatusWatch};

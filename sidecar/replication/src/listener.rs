@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
+use crate::carrier::{Duplex, Incoming};
 use crate::connection::{KEEPALIVE, WINDOW_BYTES};
 use crate::service::ReplicationApi;
 
@@ -147,6 +148,32 @@ pub async fn serve(
     let parent = all.clone();
     let incoming = TcpListenerStream::new(listener)
         .map(move |accepted| accepted.map(|socket| accept(socket, &parent)));
+    serve_all(incoming, all, api, stop).await
+}
+
+/// The same over connections that come from elsewhere.
+pub async fn serve_incoming(
+    incoming: Incoming,
+    api: ReplicationApi,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let all = CancellationToken::new();
+    let parent = all.clone();
+    let incoming = incoming.map(move |accepted| {
+        accepted.map(|carrier| {
+            let token = parent.child_token();
+            Breakable::new(carrier, Breaker { token, peer: None })
+        })
+    });
+    serve_all(incoming, all, api, stop).await
+}
+
+async fn serve_all<T: Duplex>(
+    incoming: impl Stream<Item = io::Result<Breakable<T>>>,
+    all: CancellationToken,
+    api: ReplicationApi,
+    stop: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
     let stopping = async {
         stop.await;
         // Streams last as long as their connections: nobody else would end them.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::carrier::Dialler;
 use crate::connection::Connection;
 use crate::context::{Common, Control, EdgeSpec, Shared, Signals};
 use crate::edge::EdgeTask;
@@ -68,6 +69,15 @@ impl Replication {
         options: ReplicationOptions,
         log: LogHandle,
     ) -> Result<ReplicationHandle, StoreError> {
+        Self::start_over(options, log, None).await
+    }
+
+    /// The same, with something else than TCP to dial through.
+    pub async fn start_over(
+        options: ReplicationOptions,
+        log: LogHandle,
+        dialler: Option<Dialler>,
+    ) -> Result<ReplicationHandle, StoreError> {
         let paused = log.store().state().await?.paused.into_iter().collect();
         let cx = Arc::new(Shared {
             log_name: options.log,
@@ -75,6 +85,7 @@ impl Replication {
             log,
             tuning: options.tuning,
             tls: options.tls,
+            dialler,
             clock: options.clock,
             random: options.random,
             board: Board::new(),

@@ -8,6 +8,7 @@
 //! | [`describe`] | what a location says about itself |
 //! | [`metrics`] | the table of metrics and their scrape |
 //! | [`listen`] | sockets, bound before anything else starts |
+//! | [`surroundings`] | clock, randomness, database and network, when they are not those of this machine |
 
 pub mod answer;
 mod clock;
@@ -24,7 +25,9 @@ mod serve;
 pub mod service;
 mod status;
 mod storage;
+pub mod surroundings;
 mod witness;
 
 pub use listen::ListenError;
 pub use location::{Addresses, Applied, LocationOptions, RunningLocation, StartError};
+pub use surroundings::{Network, Surroundings};

@@ -18,9 +18,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_micros;
 use crate::describe::{About, Describe};
 use crate::listen::{self, ListenError};
+use crate::serve::Door;
+use crate::surroundings::Surroundings;
 use crate::{health, http, recovered, render, serve, storage};
 
 /// How long connections may take to end after the log has stopped.
@@ -127,6 +128,16 @@ impl Shared {
     }
 }
 
+/// Where the connections of a location come from.
+struct Doors {
+    api: Door,
+    replication: Door,
+    admin: Door,
+    socket: Option<(tokio::net::UnixListener, PathBuf)>,
+    /// Metrics and health: where there are sockets.
+    probes: Option<(TcpListener, TcpListener)>,
+}
+
 /// Sockets of a location, bound.
 struct Sockets {
     api: TcpListener,
@@ -135,6 +146,18 @@ struct Sockets {
     health: TcpListener,
     replication: TcpListener,
     admin: TcpListener,
+}
+
+impl From<Sockets> for Doors {
+    fn from(sockets: Sockets) -> Self {
+        Self {
+            api: Door::Tcp(sockets.api),
+            replication: Door::Tcp(sockets.replication),
+            admin: Door::Tcp(sockets.admin),
+            socket: sockets.socket,
+            probes: Some((sockets.metrics, sockets.health)),
+        }
+    }
 }
 
 impl Sockets {
@@ -174,6 +197,19 @@ impl Sockets {
     }
 }
 
+/// The addresses of the configuration, where no socket was bound.
+fn configured(config: &Config) -> Addresses {
+    let l = &config.listen;
+    Addresses {
+        api: l.api,
+        socket: None,
+        metrics: l.metrics,
+        health: l.health,
+        replication: l.replication,
+        admin: l.admin,
+    }
+}
+
 /// A location that runs until [`RunningLocation::shut_down`].
 pub struct RunningLocation {
     shared: Shared,
@@ -192,34 +228,59 @@ impl RunningLocation {
     /// Binds the ports, opens the database, starts log, replication and services. Returns when the ports are open; the log may still be
     /// looking at its database ([`Self::status`] tells).
     pub async fn start_with(config: Config, options: LocationOptions) -> Result<Self, StartError> {
+        Self::start_on(config, options, Surroundings::default()).await
+    }
+
+    /// The same on other surroundings than those of this machine.
+    pub async fn start_on(
+        config: Config,
+        options: LocationOptions,
+        mut on: Surroundings,
+    ) -> Result<Self, StartError> {
         config
             .validate()
             .map_err(|e| StartError::Config(e.to_string()))?;
         let settings = render::replication_settings(&config)?;
-        let sockets = Sockets::bind(&config).await?;
-        let addresses = sockets.addresses(&config);
-        let store = storage::open(&config)
-            .await
-            .map_err(|error| StartError::Store {
-                location: config.location.to_string(),
-                error,
-            })?;
+        let failed = |error| StartError::Store {
+            location: config.location.to_string(),
+            error,
+        };
+        let (doors, addresses, dialler) = match on.network.take() {
+            Some(network) => {
+                let doors = Doors {
+                    api: Door::Given(network.api),
+                    replication: Door::Given(network.replication),
+                    admin: Door::Given(network.admin),
+                    socket: None,
+                    probes: None,
+                };
+                (doors, configured(&config), Some(network.dialler))
+            }
+            None => {
+                let sockets = Sockets::bind(&config).await?;
+                let addresses = sockets.addresses(&config);
+                (Doors::from(sockets), addresses, None)
+            }
+        };
+        let store = match on.store.take() {
+            Some(store) => store,
+            None => storage::open(&config).await.map_err(failed)?,
+        };
         let host = rustix::system::uname();
         let host = host.nodename().to_string_lossy();
-        let owner = render::owner(&config.location, &host, std::process::id(), rand::random());
+        let run = (on.random)() as u32;
+        let owner = render::owner(&config.location, &host, std::process::id(), run);
         let log = LogHandle::start(render::log_options(
             &config,
+            &on,
             store.clone(),
             &owner,
             &addresses.api.to_string(),
         ));
-        let replication =
-            Replication::start(render::replication_options(&config, settings), log.clone())
-                .await
-                .map_err(|error| StartError::Store {
-                    location: config.location.to_string(),
-                    error,
-                })?;
+        let replication_options = render::replication_options(&config, &on, settings);
+        let replication = Replication::start_over(replication_options, log.clone(), dialler)
+            .await
+            .map_err(failed)?;
         let (recovered_tx, recovered_rx) = watch::channel(v1::Recovered::default());
         let about = About {
             log: config.log.clone(),
@@ -235,7 +296,7 @@ impl RunningLocation {
             owner,
             address: addresses.api.to_string(),
             storage: storage::describe(&config),
-            started_at_micros: now_micros(),
+            started_at_micros: (on.clock)(),
             stopping: CancellationToken::new(),
             options,
             config: Arc::new(RwLock::new(config)),
@@ -244,21 +305,20 @@ impl RunningLocation {
         let mut tasks = vec![
             tokio::spawn(recovered::follow(shared.clone(), recovered_tx)),
             tokio::spawn(health.clone().follow(log.clone(), shared.stopping.clone())),
-            serve::health(sockets.health, &health, &shared),
-            serve::http(
-                sockets.metrics,
-                http::router(http::HttpState {
-                    describe,
-                    log,
-                    replication,
-                }),
-                &shared,
-            ),
-            serve::admin(sockets.admin, &shared),
-            serve::replication(sockets.replication, &shared),
-            serve::api(sockets.api, &shared),
+            serve::admin(doors.admin, &shared),
+            serve::replication(doors.replication, &shared),
+            serve::api(doors.api, &shared),
         ];
-        if let Some((listener, path)) = sockets.socket {
+        if let Some((metrics, probe)) = doors.probes {
+            let state = http::HttpState {
+                describe,
+                log,
+                replication,
+            };
+            tasks.push(serve::health(probe, &health, &shared));
+            tasks.push(serve::http(metrics, http::router(state), &shared));
+        }
+        if let Some((listener, path)) = doors.socket {
             tasks.push(serve::api_socket(listener, path, &shared));
         }
         Ok(Self {

@@ -5,22 +5,14 @@ use std::time::Duration;
 
 use tidelog_config::Config;
 use tidelog_core::{Stamp, WriterLimits};
-use tidelog_engine::{Clock, FileWitness, LogOptions, Random, ReaderOptions, WitnessKeeper};
+use tidelog_engine::{FileWitness, LogOptions, ReaderOptions, WitnessKeeper};
 use tidelog_model::{LocationName, caps};
 use tidelog_replication::{ReplicationOptions, ReplicationSettings, Tuning};
 use tidelog_store::{LogStore, RequestRetention};
 
-use crate::clock::now_micros;
 use crate::location::StartError;
+use crate::surroundings::Surroundings;
 use crate::witness::MemoryWitness;
-
-fn clock() -> Clock {
-    Arc::new(now_micros)
-}
-
-fn random() -> Random {
-    Arc::new(rand::random::<u64>)
-}
 
 fn count(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
@@ -45,13 +37,15 @@ pub(crate) fn stamp(config: &Config) -> Stamp {
 
 pub(crate) fn log_options(
     config: &Config,
+    on: &Surroundings,
     store: Arc<dyn LogStore>,
     owner: &str,
     address: &str,
 ) -> LogOptions {
-    let witness: Arc<dyn WitnessKeeper> = match &config.witness {
-        Some(witness) => Arc::new(FileWitness::new(&witness.file)),
-        None => Arc::new(MemoryWitness::default()),
+    let witness: Arc<dyn WitnessKeeper> = match (&on.witness, &config.witness) {
+        (Some(witness), _) => witness.clone(),
+        (None, Some(witness)) => Arc::new(FileWitness::new(&witness.file)),
+        (None, None) => Arc::new(MemoryWitness::default()),
     };
     let writer = &config.writer;
     let reader = &config.reader;
@@ -75,7 +69,7 @@ pub(crate) fn log_options(
             page_scan_max: count(reader.page_scan),
             heartbeat_every: reader.heartbeat.get(),
             wait_default: reader.wait.get(),
-            clock: clock(),
+            clock: on.clock.clone(),
         },
         owner: owner.to_owned(),
         address: address.to_owned(),
@@ -86,12 +80,13 @@ pub(crate) fn log_options(
             newest_min: caps::REQUEST_IDS_MIN,
             newest_max: caps::REQUEST_IDS_MAX,
         },
-        random: random(),
+        random: on.random.clone(),
     }
 }
 
 pub(crate) fn replication_options(
     config: &Config,
+    on: &Surroundings,
     settings: ReplicationSettings,
 ) -> ReplicationOptions {
     ReplicationOptions {
@@ -100,8 +95,8 @@ pub(crate) fn replication_options(
         settings,
         tuning: Tuning::from(&config.replication),
         tls: None,
-        clock: clock(),
-        random: random(),
+        clock: on.clock.clone(),
+        random: on.random.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::Response;
 use tidelog_proto::v1::admin_service_server::AdminServiceServer;
 use tidelog_proto::v1::log_service_server::LogServiceServer;
+use tidelog_replication::Incoming;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -59,15 +60,34 @@ fn spawn(
     })
 }
 
-pub(crate) fn api(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
+/// Where connections come from.
+pub(crate) enum Door {
+    Tcp(TcpListener),
+    Given(Incoming),
+}
+
+/// Serves a port at its door.
+macro_rules! serve_at {
+    ($what:literal, $door:expr, $router:expr, $stop:expr) => {
+        match $door {
+            Door::Tcp(listener) => spawn(
+                $what,
+                $router.serve_with_incoming_shutdown(incoming(listener), $stop.cancelled_owned()),
+            ),
+            Door::Given(connections) => spawn(
+                $what,
+                $router.serve_with_incoming_shutdown(connections, $stop.cancelled_owned()),
+            ),
+        }
+    };
+}
+
+pub(crate) fn api(door: Door, shared: &Shared) -> JoinHandle<()> {
     let stop = shared.stopping.clone();
     let router = server()
         .add_service(log_service(shared))
         .add_optional_service(reflection());
-    spawn(
-        "api",
-        router.serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned()),
-    )
+    serve_at!("api", door, router, stop)
 }
 
 pub(crate) fn api_socket(listener: UnixListener, path: PathBuf, shared: &Shared) -> JoinHandle<()> {
@@ -86,7 +106,7 @@ pub(crate) fn api_socket(listener: UnixListener, path: PathBuf, shared: &Shared)
     })
 }
 
-pub(crate) fn admin(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
+pub(crate) fn admin(door: Door, shared: &Shared) -> JoinHandle<()> {
     let stop = shared.stopping.clone();
     let service = AdminServiceServer::new(AdminApi::new(shared.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
@@ -94,10 +114,7 @@ pub(crate) fn admin(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
     let router = server()
         .add_service(service)
         .add_optional_service(reflection());
-    spawn(
-        "admin",
-        router.serve_with_incoming_shutdown(incoming(listener), stop.cancelled_owned()),
-    )
+    serve_at!("admin", door, router, stop)
 }
 
 pub(crate) fn health(listener: TcpListener, health: &Health, shared: &Shared) -> JoinHandle<()> {
@@ -109,13 +126,19 @@ pub(crate) fn health(listener: TcpListener, health: &Health, shared: &Shared) ->
     )
 }
 
-pub(crate) fn replication(listener: TcpListener, shared: &Shared) -> JoinHandle<()> {
-    let stop = shared.stopping.clone();
+pub(crate) fn replication(door: Door, shared: &Shared) -> JoinHandle<()> {
+    let stop = shared.stopping.clone().cancelled_owned();
     let api = shared.replication.api();
-    spawn(
-        "replication",
-        tidelog_replication::serve(listener, api, stop.cancelled_owned()),
-    )
+    match door {
+        Door::Tcp(listener) => spawn(
+            "replication",
+            tidelog_replication::serve(listener, api, stop),
+        ),
+        Door::Given(connections) => spawn(
+            "replication",
+            tidelog_replication::serve_incoming(connections, api, stop),
+        ),
+    }
 }
 
 pub(crate) fn http(listener: TcpListener, router: axum::Router, shared: &Shared) -> JoinHandle<()> {

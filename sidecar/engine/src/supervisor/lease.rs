@@ -1,8 +1,7 @@
 //! Taking the lease, and knowing whether it was anybody else's in between.
 
-use std::time::Instant;
-
 use tidelog_store::{Lease, LeaseOutcome, StoreError};
+use tokio::time::Instant;
 
 use crate::options::LogOptions;
 
