@@ -1,0 +1,38 @@
+//! A handful of seeds; the program runs as many as one likes.
+
+use std::path::PathBuf;
+
+use tidelog_sim_network::seeds::Runner;
+
+fn runner() -> Runner {
+    Runner {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_tidelog-sim-network-seed")),
+        jobs: 2,
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let runner = runner();
+    for seed in [3, 5] {
+        let (once, again) = (runner.one(seed).unwrap(), runner.one(seed).unwrap());
+        assert_eq!(once, again, "seed {seed}");
+    }
+    assert_ne!(runner.one(3).unwrap().hash, runner.one(5).unwrap().hash);
+}
+
+#[test]
+fn a_handful_of_seeds_keeps_every_promise() {
+    let tally = runner().all(100, 6, |_| {});
+    assert!(tally.failed.is_empty(), "{:#?}", tally.failed);
+    // A run without faults, or without work, would prove nothing.
+    assert_eq!(tally.seeds, 6);
+    assert!(tally.faults() > 20, "{:?}", tally.counts);
+    for what in ["append: taken", "weather: kill", "ack", "read"] {
+        assert!(
+            tally.counts.contains_key(what),
+            "{what}: {:?}",
+            tally.counts
+        );
+    }
+}
