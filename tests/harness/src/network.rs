@@ -1,5 +1,6 @@
 //! Several locations of one log, each in a process of its own, with a record of what happens to them.
 
+mod place;
 mod settle;
 mod storage;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use tidelog_proto::v1;
 
+pub use place::Place;
 pub use storage::Storage;
 
 use crate::client::{Client, incoming};
@@ -38,6 +40,7 @@ pub struct Network {
     directory: Option<tempfile::TempDir>,
     ports: Ports,
     storage: Storage,
+    places: BTreeMap<String, Place>,
     processes: BTreeMap<String, Process>,
     clients: BTreeMap<String, Client>,
     facts: BTreeMap<Id, Fact>,
@@ -81,6 +84,7 @@ impl Network {
             directory: Some(directory),
             ports: Ports::take(blocks)?,
             storage,
+            places: BTreeMap::new(),
             processes: BTreeMap::new(),
             clients: BTreeMap::new(),
             facts: BTreeMap::new(),
@@ -116,11 +120,6 @@ impl Network {
     /// The first of the ports of this network; each location has ten.
     pub fn first_port(&self) -> u16 {
         self.ports.first
-    }
-
-    /// Where logs are kept.
-    pub fn storage(&self) -> &Storage {
-        &self.storage
     }
 
     fn write_manifests(&self) -> Result<()> {
@@ -180,8 +179,15 @@ impl Network {
         for location in only {
             command.args(["--only", location]);
         }
-        if let Some(uri) = self.storage.uri() {
+        let storage = match only {
+            [location] => self.storage_of(location),
+            _ => self.storage,
+        };
+        if let Some(uri) = storage.uri() {
             command.args(["--storage", &uri]);
+        }
+        if let [location] = only {
+            self.dress(location, &mut command);
         }
         command.env("RUST_BACKTRACE", "1");
         Ok(command)
@@ -394,7 +400,7 @@ impl Network {
     /// Puts a copy in the place of the database of a location that does not run.
     pub async fn restore(&self, location: &str, copy: &Path) -> Result<()> {
         ensure!(!self.processes.contains_key(location), "{location} runs");
-        self.storage
+        self.storage_of(location)
             .restore(&self.data(), &self.manifests.log, location, copy)
             .await
     }

@@ -219,21 +219,56 @@ impl Postgres {
         self.start_again().await
     }
 
-    async fn signal(&self, signal: &str) -> Result<()> {
-        let pid = {
-            let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-            server.as_ref().context("the server does not run")?.id()
-        };
-        let backends = if signal == "KILL" {
-            std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default()
-        } else {
-            String::new()
-        };
+    /// Stops the server and all its backends where they stand (SIGSTOP); returns the ids of the processes.
+    pub fn freeze(&self) -> Result<Vec<u32>> {
+        // The main process first: it starts no backend then that would be missed.
+        let main = self.pid()?;
+        self.send("STOP", &[main])?;
+        let mut all = self.backends(main);
+        self.send("STOP", &all)?;
+        all.insert(0, main);
+        Ok(all)
+    }
+
+    /// Lets them go on (SIGCONT).
+    pub fn thaw(&self) -> Result<()> {
+        let main = self.pid()?;
+        let mut all = self.backends(main);
+        all.push(main);
+        self.send("CONT", &all)
+    }
+
+    /// The main process.
+    pub fn pid(&self) -> Result<u32> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(server.as_ref().context("the server does not run")?.id())
+    }
+
+    fn backends(&self, main: u32) -> Vec<u32> {
+        let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
+        let children = children.unwrap_or_default();
+        children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+
+    fn send(&self, signal: &str, pids: &[u32]) -> Result<()> {
         let mut command = Command::new("kill");
-        command.args(["-s", signal, &pid.to_string()]);
-        command.args(backends.split_whitespace());
-        // A backend may have ended by itself in between; what counts is that the main process ends.
+        command.args(["-s", signal]);
+        command.args(pids.iter().map(u32::to_string));
+        // A backend may have ended by itself in between.
         command.stderr(Stdio::null()).status().context("run kill")?;
+        Ok(())
+    }
+
+    async fn signal(&self, signal: &str) -> Result<()> {
+        let pid = self.pid()?;
+        let mut all = vec![pid];
+        if signal == "KILL" {
+            all.extend(self.backends(pid));
+        }
+        self.send(signal, &all)?;
         let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);
         while self.is_running() {
             ensure!(
@@ -503,7 +538,8 @@ fn start_watchdog(directory: &Path) -> Result<Child> {
         pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
         ours() { [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null &&
                  { [ ! -e "/proc/$pid/cwd" ] || [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; }; }
-        if ours "$1"; then kill -QUIT "$pid"; fi
+        # Frozen processes do not hear that they are to end.
+        if ours "$1"; then kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null; kill -QUIT "$pid"; fi
         tries=0
         while ours "$1" && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
         if ours "$1"; then kill -KILL "$pid"; fi

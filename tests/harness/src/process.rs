@@ -25,11 +25,17 @@ fn find(package: &str, name: &str) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os(PROGRAM_VARIABLE) {
         return Ok(named.into());
     }
-    // .../target/debug/deps/test-1234
+    // .../target/debug/deps/test-1234 is a test, .../target/debug/name a program beside the one under test.
     let test = std::env::current_exe().context("where is this test?")?;
     let directory = test
         .ancestors()
         .find(|place| place.file_name().is_some_and(|name| name == "deps"))
+        .or_else(|| {
+            test.parent()
+                .map(|place| place.join("deps"))
+                .is_some_and(|deps| deps.is_dir())
+                .then_some(test.as_path())
+        })
         .and_then(Path::parent)
         .with_context(|| format!("{} is not in a target directory", test.display()))?;
     let program = directory.join(name);

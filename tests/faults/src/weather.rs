@@ -1,0 +1,147 @@
+//! What breaks, and when: one hand breaks links, the other one everything else, at the same time and by the same seed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use tidelog_harness::journal::Journal;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::faults;
+use crate::kind::{Deck, Kind};
+use crate::links::Links;
+use crate::site::Site;
+use crate::tally::{Fault, Tally};
+
+/// Held while a link is broken, and by those faults of which something is measured that a broken link would disturb.
+pub type Sky = Arc<Mutex<()>>;
+
+/// The decks of both hands, kept over all networks of a set.
+pub struct Decks {
+    /// Of the hand that breaks links.
+    pub links: Deck,
+    /// Of the other one.
+    pub nodes: Deck,
+}
+
+/// Breaks things for so long, or, when this is the last chance, until every fault that was named has been tried. Ends with everything mended.
+pub async fn run(
+    site: &mut Site,
+    decks: &mut Decks,
+    tally: &Tally,
+    seed: u64,
+    until: Instant,
+    last: bool,
+) -> Result<()> {
+    let over = Arc::new(AtomicBool::new(false));
+    let sky = Sky::default();
+    let links = LinkHand {
+        links: Arc::clone(&site.links),
+        journal: site.network.journal.clone(),
+        tally: tally.clone(),
+        sky: Arc::clone(&sky),
+        random: StdRng::seed_from_u64(seed ^ 0x11a5),
+        over: Arc::clone(&over),
+        until,
+        last,
+    };
+    let nodes = async {
+        let outcome = nodes(site, &mut decks.nodes, tally, &sky, seed, until, last).await;
+        over.store(true, Ordering::Relaxed);
+        outcome
+    };
+    let (outcome, ()) = tokio::join!(nodes, links.run(&mut decks.links));
+    site.links.mend();
+    outcome
+}
+
+async fn nodes(
+    site: &mut Site,
+    deck: &mut Deck,
+    tally: &Tally,
+    sky: &Sky,
+    seed: u64,
+    until: Instant,
+    last: bool,
+) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x40de);
+    while Instant::now() < until || (last && !deck.is_dealt()) {
+        tokio::time::sleep(Duration::from_millis(random.random_range(200..900))).await;
+        let Some(kind) = deck.deal(&mut random) else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let from = site.network.journal.now();
+        let (place, witness) = faults::play(site, kind, tally, sky, &mut random)
+            .await
+            .with_context(|| format!("the fault {}", kind.name()))?;
+        deck.played(kind, witness.is_some());
+        tally.fault(Fault {
+            kind,
+            place,
+            from,
+            until: site.network.journal.now(),
+            witness,
+        });
+        site.network.sample().await;
+    }
+    Ok(())
+}
+
+struct LinkHand {
+    links: Arc<Links>,
+    journal: Journal,
+    tally: Tally,
+    sky: Sky,
+    random: StdRng,
+    over: Arc<AtomicBool>,
+    until: Instant,
+    last: bool,
+}
+
+impl LinkHand {
+    async fn run(mut self, deck: &mut Deck) {
+        let pairs = self.links.pairs();
+        loop {
+            let wanted = self.last && !deck.is_dealt();
+            let time = Instant::now() < self.until && !self.over.load(Ordering::Relaxed);
+            if !wanted && !time {
+                return;
+            }
+            let pause = self.random.random_range(100..800);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let (Some(kind), Some(pair)) =
+                (deck.deal(&mut self.random), pairs.choose(&mut self.random))
+            else {
+                if self.over.load(Ordering::Relaxed) {
+                    return;
+                }
+                continue;
+            };
+            let sky = Arc::clone(&self.sky);
+            let broken = sky.lock().await;
+            let witness = self.break_one(kind, pair).await;
+            drop(broken);
+            deck.played(kind, witness);
+        }
+    }
+
+    async fn break_one(&mut self, kind: Kind, pair: &(String, String)) -> bool {
+        let from = self.journal.now();
+        let witness = self.links.play(kind, pair, &mut self.random).await;
+        let happened = witness.is_some();
+        self.tally.fault(Fault {
+            kind,
+            place: format!("{}->{}", pair.0, pair.1),
+            from,
+            until: self.journal.now(),
+            witness,
+        });
+        happened
+    }
+}
