@@ -368,6 +368,27 @@ mod tests {
     }
 
     #[test]
+    fn a_raise_that_only_one_of_both_knows_raises_though_head_and_hash_agree() {
+        // A raise leaves head and hash as they are: only the incarnation tells a copy of before it.
+        for (in_witness, in_database) in [(9, &[(1, 0)][..]), (1, &[(1, 0), (9, 5)][..])] {
+            let witness = Witness {
+                incarnation: Incarnation(in_witness),
+                committed: Some(at(5)),
+                clean_stop: Some(at(5)),
+                ..Witness::default()
+            };
+            let decision = decide_start(
+                &state(in_database, 5),
+                Some(&witness),
+                &instance(None),
+                Some(hash(5)),
+                NOW,
+            );
+            assert_eq!(raised(&decision), Some(1_700_000_001));
+        }
+    }
+
+    #[test]
     fn a_database_from_before_a_raise_raises_above_it() {
         let witness = Witness {
             incarnation: Incarnation(1_900_000_000),

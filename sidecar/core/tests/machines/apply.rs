@@ -95,6 +95,18 @@ fn what_is_held_already_is_not_stored_again() {
 }
 
 #[test]
+fn chain_and_covered_vector_grow_with_what_is_stored_whatever_the_frame_covers() {
+    let mut log = Log::new();
+    let peer = peer();
+    let mut work = peer.frame(0, 3);
+    work.edge.behind = std::sync::Arc::default();
+    assert_eq!(log.apply(&work), APPLIED(3, 0));
+    let view = log.core.view();
+    assert_eq!(view.hash, peer.hash(3));
+    assert_eq!(*view.covered_vector, vector("b#1:3,c#1:1"));
+}
+
+#[test]
 fn a_frame_follows_local_requests_of_its_batch() {
     let mut log = Log::new();
     let frame = peer().frame(0, 2);

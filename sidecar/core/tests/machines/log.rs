@@ -1,7 +1,7 @@
 //! What one batch of requests turns the log into.
 
 use tidelog_core::{AppendRequest, Refusal};
-use tidelog_model::{Cause, Condition, Incarnation, Position, PositionError, caps};
+use tidelog_model::{Cause, ChainHash, Condition, Incarnation, Position, PositionError, caps};
 use tidelog_store::{Guard, LogStore, Raise};
 
 use crate::bench::{
@@ -49,6 +49,17 @@ fn by_default_an_event_has_seen_the_whole_log_and_those_before_it_in_its_request
     assert!(!accepted.replayed);
     assert_eq!(log.row(2).event.context, vector("b#1:1"));
     assert_eq!(log.row(3).event.context, vector("a#1:2,b#1:1"));
+}
+
+#[test]
+fn the_chain_runs_over_every_event_in_its_order() {
+    let mut log = Log::new();
+    log.append(&[request(&["x", "y"]), request(&["z"])]);
+    let rows = [1, 2, 3].map(|sequence| log.row(sequence));
+    let chain = rows.iter().fold(ChainHash::ZERO, |hash, row| {
+        hash.next(&row.event.id, &row.digest)
+    });
+    assert_eq!(log.core.view().hash, chain);
 }
 
 #[test]

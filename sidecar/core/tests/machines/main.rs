@@ -11,6 +11,8 @@ mod log;
 #[cfg(test)]
 mod source;
 #[cfg(test)]
+mod source_frames;
+#[cfg(test)]
 mod source_handshake;
 #[cfg(test)]
 mod target;

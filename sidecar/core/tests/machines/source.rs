@@ -58,7 +58,7 @@ impl Bench {
         Self::over(log, lineage(entries), |_| {})
     }
 
-    fn over(log: Peer, lineage: Lineage, change: impl FnOnce(&mut SourceConfig)) -> Self {
+    pub fn over(log: Peer, lineage: Lineage, change: impl FnOnce(&mut SourceConfig)) -> Self {
         let mut config = SourceConfig {
             log: "log".into(),
             source: name("a"),
@@ -126,7 +126,7 @@ impl Bench {
     }
 
     /// Opens a stream and lets it run.
-    fn run(&mut self, open: Open) -> Vec<Frame> {
+    pub fn run(&mut self, open: Open) -> Vec<Frame> {
         let position = open.position;
         let mut effects = self.tell(SourceInput::Open(Box::new(open)));
         assert!(matches!(effects.pop(), Some(SourceEffect::NeedHash(p)) if p == position));
@@ -136,7 +136,7 @@ impl Bench {
         self.follow(effects)
     }
 
-    fn start(&mut self) -> Vec<Frame> {
+    pub fn start(&mut self) -> Vec<Frame> {
         let open = self.open();
         self.run(open)
     }
@@ -163,7 +163,7 @@ impl Bench {
         unreachable!("reads without end")
     }
 
-    fn page(&self, after: u64, to: u64) -> Page {
+    pub fn page(&self, after: u64, to: u64) -> Page {
         let rows = &self.log.events[after as usize..to as usize];
         let rows = rows.iter().cloned().zip(after + 1..);
         Page {
@@ -190,7 +190,7 @@ impl Bench {
         self.follow(effects)
     }
 
-    fn credit(&mut self, credit: Credit) -> Vec<Frame> {
+    pub fn credit(&mut self, credit: Credit) -> Vec<Frame> {
         let effects = self.tell(SourceInput::Credit(credit));
         self.follow(effects)
     }

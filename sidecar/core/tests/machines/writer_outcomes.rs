@@ -139,6 +139,16 @@ fn a_commit_that_lost_to_another_writer_is_refused_for_certain() {
 }
 
 #[test]
+fn a_head_that_another_writer_has_brought_so_far_does_not_tell_that_the_batch_is_there() {
+    let (mut bench, _) = in_doubt();
+    another_writer(&bench, "other");
+    another_writer(&bench, "one more");
+    bench.tell(look(&bench, Some(5), 2));
+    assert_eq!(bench.answers(), [(1, Err(Refusal::NotWriter))]);
+    assert!(matches!(bench.stopped(), Some(StopReason::StateChanged(_))));
+}
+
+#[test]
 fn after_a_raise_only_the_hash_chain_tells() {
     for happened in [true, false] {
         let (mut bench, batch) = in_doubt();
