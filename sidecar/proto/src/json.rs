@@ -1,5 +1,7 @@
 //! Events in JSON as people and programs read them: the protobuf JSON mapping, with the payload as JSON where it is JSON.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use serde::de::{Error as _, IgnoredAny};
 use serde_json::{Error, Value};
@@ -7,6 +9,8 @@ use serde_json::{Error, Value};
 use crate::v1::Event;
 
 const PAYLOAD: &str = "payload";
+/// The years 1 to 9999 in seconds since the Unix epoch: what RFC 3339 can write.
+const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// True when the content type says JSON: `application/json`, or any type with the suffix `+json`; parameters are ignored.
 pub fn is_json_content_type(content_type: &str) -> bool {
@@ -20,6 +24,7 @@ pub fn is_json_content_type(content_type: &str) -> bool {
 /// A payload of a JSON content type is shown as the JSON it is, last in the line, digit by digit as it was written; any other payload, and one
 /// that claims to be JSON and is not, in base64. The error is a time outside of the years that RFC 3339 can write.
 pub fn event_line(event: &Event) -> Result<String, Error> {
+    check_times(event)?;
     let Some(payload) = json_payload(event) else {
         return serde_json::to_string(event);
     };
@@ -54,6 +59,25 @@ pub fn event_from_json(text: &str) -> Result<Event, Error> {
         event.payload = Bytes::from(serde_json::to_vec(&payload)?);
     }
     Ok(event)
+}
+
+/// A time beyond the year 9999 would be written with a sign and more digits, which nothing reads back.
+fn check_times(event: &Event) -> Result<(), Error> {
+    let physical = event.time.as_ref().and_then(|time| time.physical.as_ref());
+    for (field, time) in [
+        ("time.physical", physical),
+        ("stored_at", event.stored_at.as_ref()),
+    ] {
+        if let Some(time) = time
+            && !SECONDS.contains(&time.seconds)
+        {
+            return Err(Error::custom(format!(
+                "{field} is {} seconds from 1970; RFC 3339 writes the years 1 to 9999 only, the binary API has no such limit",
+                time.seconds
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn json_payload(event: &Event) -> Option<&str> {

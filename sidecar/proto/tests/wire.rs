@@ -409,6 +409,27 @@ fn a_payload_that_is_not_json_is_shown_in_base64() {
 }
 
 #[test]
+fn a_time_that_no_text_can_hold_is_an_error_and_not_a_line_that_nothing_reads() {
+    let (first, last) = (-62_135_596_800, 253_402_300_799);
+    let at = |seconds| v1::Event {
+        stored_at: Some(pbjson_types::Timestamp { seconds, nanos: 0 }),
+        ..sample()
+    };
+    for seconds in [first, last] {
+        let line = json::event_line(&at(seconds)).unwrap();
+        let back = json::event_from_json(&line).unwrap();
+        assert_eq!(back.stored_at, at(seconds).stored_at);
+    }
+    for seconds in [first - 1, last + 1, i64::MIN, i64::MAX] {
+        let error = json::event_line(&at(seconds)).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("stored_at is {seconds} seconds")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn json_input_with_an_unknown_field_is_refused_by_name() {
     let error = json::event_from_json(r#"{"tpye": "T"}"#).unwrap_err();
     assert!(error.to_string().contains("tpye"), "{error}");
