@@ -156,7 +156,7 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tidelog_harness::record::{Attempt, Id};
+    use tidelog_harness::record::{Attempt, Id, Vector};
 
     use super::*;
 
@@ -181,7 +181,7 @@ mod tests {
         };
         let taken = Answer::Ok {
             ids: vec![Id::new("eu", 1, 7)],
-            token: Default::default(),
+            token: Vector::default(),
             replayed: false,
         };
         let pages = Pages {

@@ -223,9 +223,9 @@ impl Postgres {
     pub fn freeze(&self) -> Result<Vec<u32>> {
         // The main process first: it starts no backend then that would be missed.
         let main = self.pid()?;
-        self.send("STOP", &[main])?;
-        let mut all = self.backends(main);
-        self.send("STOP", &all)?;
+        Self::send("STOP", &[main])?;
+        let mut all = Self::backends(main);
+        Self::send("STOP", &all)?;
         all.insert(0, main);
         Ok(all)
     }
@@ -233,9 +233,9 @@ impl Postgres {
     /// Lets them go on (SIGCONT).
     pub fn thaw(&self) -> Result<()> {
         let main = self.pid()?;
-        let mut all = self.backends(main);
+        let mut all = Self::backends(main);
         all.push(main);
-        self.send("CONT", &all)
+        Self::send("CONT", &all)
     }
 
     /// The main process.
@@ -244,7 +244,7 @@ impl Postgres {
         Ok(server.as_ref().context("the server does not run")?.id())
     }
 
-    fn backends(&self, main: u32) -> Vec<u32> {
+    fn backends(main: u32) -> Vec<u32> {
         let children = std::fs::read_to_string(format!("/proc/{main}/task/{main}/children"));
         let children = children.unwrap_or_default();
         children
@@ -253,7 +253,7 @@ impl Postgres {
             .collect()
     }
 
-    fn send(&self, signal: &str, pids: &[u32]) -> Result<()> {
+    fn send(signal: &str, pids: &[u32]) -> Result<()> {
         let mut command = Command::new("kill");
         command.args(["-s", signal]);
         command.args(pids.iter().map(u32::to_string));
@@ -266,9 +266,9 @@ impl Postgres {
         let pid = self.pid()?;
         let mut all = vec![pid];
         if signal == "KILL" {
-            all.extend(self.backends(pid));
+            all.extend(Self::backends(pid));
         }
-        self.send(signal, &all)?;
+        Self::send(signal, &all)?;
         let deadline = Instant::now() + Duration::from_secs(STOP_SECONDS_MAX);
         while self.is_running() {
             ensure!(
