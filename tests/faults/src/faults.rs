@@ -33,7 +33,9 @@ pub async fn play(
 ) -> Result<Played> {
     let name = match kind {
         // The others have no filtered edge: all that peers hold must come back to them.
-        Kind::RestoreOlderCopy | Kind::StaleWriter => REGIONS[random.random_range(1..3)].to_owned(),
+        Kind::RestoreOlderCopy | Kind::StaleWriter | Kind::SwapDatabase => {
+            REGIONS[random.random_range(1..3)].to_owned()
+        }
         _ => {
             let names = site.network.names();
             names.choose(random).cloned().context("a location")?
@@ -48,6 +50,7 @@ pub async fn play(
         Kind::SecondSidecar => sidecar::second(site, &name).await?,
         Kind::ClockJump => sidecar::clock(site, &name, random).await?,
         Kind::RestoreOlderCopy => restore::play(site, &name, sky, random).await?,
+        Kind::SwapDatabase => restore::swap(site, &name, sky, random).await?,
         Kind::StaleWriter => stale::play(site, &name).await?,
         Kind::DiskFull | Kind::ReadOnly => disk::play(site, kind, &name, random).await?,
         Kind::KillPostgres => database::kill(site, &name, tally, random).await?,

@@ -88,6 +88,8 @@ pub enum Kind {
     ConnectionsExhausted,
     /// A frozen writer wakes up after another process has taken over.
     StaleWriter,
+    /// The database of a sidecar that runs is put back to an older copy, and nobody is told.
+    SwapDatabase,
 }
 
 impl Kind {

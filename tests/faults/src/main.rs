@@ -31,6 +31,9 @@ struct Args {
     /// Only these faults; all when absent.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,...")]
     faults: Vec<Kind>,
+    /// All but these.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "KIND,...")]
+    except: Vec<Kind>,
     /// Write the report as JSON to this file, after every network anew.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -63,6 +66,7 @@ async fn main() -> ExitCode {
             Choice::Both => vec![Store::Postgres, Store::Sqlite],
         },
         faults: args.faults,
+        except: args.except,
         seed: args
             .seed
             .unwrap_or_else(|| rand::rng().random_range(0..1_000_000_000)),

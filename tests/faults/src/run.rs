@@ -31,6 +31,8 @@ pub struct Wanted {
     pub stores: Vec<Store>,
     /// The faults; all when empty.
     pub faults: Vec<Kind>,
+    /// Faults that are left out.
+    pub except: Vec<Kind>,
     /// What everything is drawn from.
     pub seed: u64,
     /// Where the report goes.
@@ -72,6 +74,7 @@ pub fn named(wanted: &Wanted, store: Store) -> Vec<Kind> {
     let all = Kind::all(store);
     all.into_iter()
         .filter(|kind| wanted.faults.is_empty() || wanted.faults.contains(kind))
+        .filter(|kind| !wanted.except.contains(kind))
         .collect()
 }
 

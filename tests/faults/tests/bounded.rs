@@ -13,6 +13,7 @@ async fn short(store: Store, faults: &[Kind]) -> Result<()> {
         length: Duration::from_secs(30),
         stores: vec![store],
         faults: faults.to_vec(),
+        except: Vec::new(),
         seed: rand::rng().random_range(0..1_000_000_000),
         report: None,
         history: None,

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Row as _};
 use tidelog_harness::postgres::Postgres;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{hold, taken_after};
@@ -16,6 +17,9 @@ use crate::tally::Tally;
 
 /// Another program may sit on the port for a moment while the server is down.
 const STARTS: u32 = 40;
+/// More connections than a server has.
+const TAKEN_MAX: usize = 100;
+const ALL_AT_ONCE: usize = 12;
 
 /// SIGKILL to the server and all its backends.
 pub(super) async fn kill(
@@ -113,6 +117,30 @@ pub(super) async fn terminate(
     Ok((ended > 0).then(|| format!("{ended} backends ended")))
 }
 
+/// Takes so many connections at once; how many of them were refused because there are too many.
+async fn take(uri: &str, taken: &mut Vec<PgConnection>, count: usize) -> Result<usize> {
+    let mut dialling = JoinSet::new();
+    for _ in 0..count {
+        let uri = uri.to_owned();
+        dialling.spawn(async move { PgConnection::connect(&uri).await });
+    }
+    let mut refused = 0;
+    while let Some(dialled) = dialling.join_next().await {
+        match dialled? {
+            Ok(connection) => taken.push(connection),
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                ensure!(
+                    code.as_deref() == Some("53300"),
+                    "a connection too many: {error}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    Ok(refused)
+}
+
 /// All connections of the server are taken, and those of the sidecar are ended.
 pub(super) async fn exhaust(
     site: &mut Site,
@@ -123,26 +151,18 @@ pub(super) async fn exhaust(
     let uri = server.uri("postgres");
     let mut taken = vec![PgConnection::connect(&uri).await?];
     let (mut refused, mut ended) = (0, 0);
+    // Logging in takes time: all at once, until one is refused; only then it begins.
+    while refused == 0 && taken.len() < TAKEN_MAX {
+        refused += take(&uri, &mut taken, ALL_AT_ONCE).await?;
+    }
     let until = Instant::now() + Duration::from_millis(random.random_range(1_500..4_000));
     while Instant::now() < until {
-        match PgConnection::connect(&uri).await {
-            Ok(connection) => taken.push(connection),
-            Err(error) => {
-                let code = error
-                    .as_database_error()
-                    .and_then(|error| error.code().map(String::from));
-                ensure!(
-                    code.as_deref() == Some("53300"),
-                    "a connection too many: {error}"
-                );
-                refused += 1;
-                let row = sqlx::query(sqlx::AssertSqlSafe(terminate_all(&site.database(name))))
-                    .fetch_one(&mut taken[0])
-                    .await?;
-                ended += row.try_get::<i64, _>(0)?;
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
+        let row = sqlx::query(sqlx::AssertSqlSafe(terminate_all(&site.database(name))))
+            .fetch_one(&mut taken[0])
+            .await?;
+        ended += row.try_get::<i64, _>(0)?;
+        // What became free is taken before the sidecar has it, mostly.
+        refused += take(&uri, &mut taken, 4).await?;
     }
     let held = taken.len();
     for connection in taken {

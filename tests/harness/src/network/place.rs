@@ -1,7 +1,7 @@
 //! What one location's process has for itself.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Network, Storage};
@@ -46,6 +46,19 @@ impl Network {
             self.ready(&name).await?;
         }
         Ok(())
+    }
+
+    /// Puts a copy in the place of the database of a location, whether it runs or not. Only with a server: a file that is open cannot be
+    /// replaced under a process.
+    pub async fn restore_under(&self, location: &str, copy: &Path) -> anyhow::Result<()> {
+        let storage = self.storage_of(location);
+        anyhow::ensure!(
+            matches!(storage, Storage::Postgres(_)),
+            "the database of {location} is a file"
+        );
+        storage
+            .restore(&self.data(), &self.manifests.log, location, copy)
+            .await
     }
 
     /// Keeps the directory of this network, and says where it is.

@@ -65,7 +65,7 @@ impl Storage {
                 let database = Self::database(log, location);
                 server.sql(
                     "postgres",
-                    &format!("DROP DATABASE \"{database}\" WITH (FORCE)"),
+                    &format!("DROP DATABASE IF EXISTS \"{database}\" WITH (FORCE)"),
                 )?;
                 server.create_database(&database)?;
                 let mut command = server.program("pg_restore");
