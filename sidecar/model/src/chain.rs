@@ -69,3 +69,25 @@ impl ChainHash {
         Self(*hasher.finalize().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_of_the_chain_depends_on_all_of_its_parts() {
+        let id: EventId = "eu#1/7".parse().unwrap();
+        let link =
+            |id: &str, digest| ChainHash::ZERO.next(&id.parse().unwrap(), &Digest([digest; 32]));
+        let usual = link("eu#1/7", 1);
+        for other in [
+            link("us#1/7", 1),
+            link("eu#2/7", 1),
+            link("eu#1/8", 1),
+            link("eu#1/7", 2),
+            usual.next(&id, &Digest([1; 32])),
+        ] {
+            assert_ne!(other, usual);
+        }
+    }
+}

@@ -57,3 +57,76 @@ impl Rules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tidelog_filter::{Filter, OnError};
+    use tidelog_model::{Digest, Event, HybridTime, VectorTime};
+
+    use super::*;
+
+    fn filter(cel: &str) -> FilterSet {
+        FilterSet::new([Filter::compile("f", cel, OnError::Stall).unwrap()])
+    }
+
+    fn rules(export: &str, link: &str) -> Rules {
+        Rules {
+            source: LocationName::new("eu").unwrap(),
+            target: LocationName::new("us").unwrap(),
+            export: filter(export),
+            link: filter(link),
+        }
+    }
+
+    fn event(id: &str, appended_here: bool) -> StoredEvent {
+        StoredEvent {
+            sequence: 9,
+            stored_at_micros: 0,
+            appended_here,
+            digest: Digest::default(),
+            event: Arc::new(Event {
+                id: id.parse().unwrap(),
+                context: VectorTime::new(),
+                time: HybridTime::default(),
+                event_type: "secret".into(),
+                schema_version: 0,
+                content_type: String::new(),
+                payload: Bytes::new(),
+                emitter_id: String::new(),
+                aggregate_id: "a".into(),
+                destinations: Vec::new(),
+                metadata: [].into(),
+                caused_by: None,
+                delivery_id: String::new(),
+                request_id: String::new(),
+                request_index: 0,
+                request_count: 0,
+                application_version: "".parse().unwrap(),
+                plan_id: 0,
+            }),
+        }
+    }
+
+    #[test]
+    fn the_export_filter_judges_what_was_appended_here_and_nothing_else() {
+        let rules = rules("event.type != 'secret'", "event.type != 'other'");
+        assert_eq!(rules.admit(&event("eu#1/1", true)), Admission::Filtered);
+        assert_eq!(rules.admit(&event("us#1/1", false)), Admission::Pass);
+        // It was let out before it was lost here, or it would not have come back.
+        assert_eq!(rules.admit(&event("eu#1/1", false)), Admission::Pass);
+    }
+
+    #[test]
+    fn what_one_filter_keeps_back_for_sure_does_not_wait_for_the_other_one() {
+        let unclear = "event.metadata.region == 'eu'";
+        let never = "event.type != 'secret'";
+        let own = event("eu#1/1", true);
+        assert_eq!(rules(unclear, never).admit(&own), Admission::Filtered);
+        assert_eq!(rules(never, unclear).admit(&own), Admission::Filtered);
+        let stalls = rules(unclear, "event.type == 'secret'").admit(&own);
+        assert!(matches!(stalls, Admission::Stall(_)), "{stalls:?}");
+    }
+}

@@ -338,7 +338,7 @@ impl Shared {
         if is_duplicate_identity(&error) {
             return Err(CommitError::DuplicateIdentity);
         }
-        if at_last && leaves_commit_open(&error) && !mutant!("sqlite-failed-flush-is-definite") {
+        if at_last && leaves_commit_open(&error) {
             self.doubtful.store(true, Ordering::Release);
             if let Err(second) = self.settle(&mut writer).await {
                 return Err(CommitError::Unknown(format!("{error}; then {second}")));

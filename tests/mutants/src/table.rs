@@ -1,0 +1,27 @@
+//! All mutants.
+//!
+//! Each names the case that is closest to what it breaks; most are noticed by others as well.
+
+mod core;
+mod edges;
+mod engine;
+mod plan;
+mod programs;
+mod stores;
+mod writer;
+
+use crate::mutant::Mutant;
+
+/// The whole table.
+pub fn all() -> impl Iterator<Item = &'static Mutant> {
+    [
+        core::MUTANTS,
+        writer::MUTANTS,
+        edges::MUTANTS,
+        stores::MUTANTS,
+        engine::MUTANTS,
+        plan::MUTANTS,
+    ]
+    .into_iter()
+    .flatten()
+}
