@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rand::Rng as _;
+use rand::rngs::StdRng;
 use tidelog_harness::record::{Delivered, Fact, Subscription};
 use tidelog_proto::error::key;
 use tidelog_proto::v1::subscribe_request::Start;
@@ -12,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tonic::Status;
 
 use crate::calls::Calls;
-use crate::world::{World, lock, now_micros};
+use crate::world::{World, dice, lock, now_micros};
 
 /// Silence after which a reader dials again; a subscription speaks every 5 s.
 const SILENCE_MAX: Duration = Duration::from_secs(8);
@@ -23,6 +25,7 @@ pub struct Reader {
     calls: Calls,
     world: Arc<World>,
     durable: bool,
+    dice: Mutex<StdRng>,
     state: Mutex<State>,
 }
 
@@ -46,10 +49,11 @@ impl Reader {
             ..Subscription::default()
         };
         Arc::new(Self {
-            name,
             calls: calls.clone(),
             world: world.clone(),
             durable,
+            dice: Mutex::new(dice(world.seed, &name)),
+            name,
             state: Mutex::new(State {
                 record,
                 ..State::default()
@@ -65,6 +69,11 @@ impl Reader {
     /// The last sequence it got.
     pub fn head(&self) -> u64 {
         lock(&self.state).head()
+    }
+
+    /// Acknowledgements are cumulative: nobody sends one for each event.
+    fn wants_to_acknowledge(&self) -> bool {
+        lock(&self.dice).random_bool(0.1)
     }
 
     /// The location it follows.
@@ -131,7 +140,9 @@ impl Reader {
                 }
                 state.position = Some(position);
                 state.sent = state.sent.max(position.sequence);
-                self.durable && position.sequence > state.acknowledged
+                self.durable
+                    && position.sequence > state.acknowledged
+                    && self.wants_to_acknowledge()
             };
             if acknowledge {
                 let request = v1::AckRequest {
