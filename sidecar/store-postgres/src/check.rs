@@ -43,7 +43,7 @@ impl PostgresStore {
              ORDER BY f.kind, f.ord, coalesce(e.request_index, 0)",
             parts.join(" UNION ALL ")
         ));
-        let rows = self.readers.fetch(&statement).await?;
+        let rows = self.read_log(&statement).await?;
         let answers = |origins: &OriginTable| {
             let mut answers = empty.clone();
             for row in &rows {

@@ -48,12 +48,15 @@ impl PostgresStore {
             });
         }
         let statement = page_statement(query, upper);
-        let rows = self.readers.fetch(&statement).await?;
+        let rows = self.read_log(&statement).await?;
         let mut page = self
             .decoded(|origins| page_of(&rows, query, upper, origins))
             .await?;
         // The subquery is ordered; nothing promises that the join around it keeps the order.
         page.events.sort_by_key(|e| e.sequence);
+        if query.selector.is_all() {
+            check_gaps(query.after, &page)?;
+        }
         Ok(page)
     }
 
@@ -67,7 +70,7 @@ impl PostgresStore {
         statement.bind(clamped(after), "int8").push(" AND seq <= ");
         let to = after.saturating_add(limit as u64);
         statement.bind(clamped(to), "int8").push(" ORDER BY seq");
-        let rows = self.readers.fetch(&statement).await?;
+        let rows = self.read_log(&statement).await?;
         self.decoded(|origins| rows.iter().map(|row| id_row(row, origins)).collect())
             .await
     }
@@ -93,7 +96,7 @@ impl PostgresStore {
              CROSS JOIN LATERAL (SELECT a.seq, a.digest FROM events a
                                  WHERE a.origin = o.id AND a.origin_sequence = q.sequence OFFSET 0) e",
         );
-        for row in self.readers.fetch(&statement).await? {
+        for row in self.read_log(&statement).await? {
             let mut cursor = Cursor::new(&row, 0, "events");
             let at = cursor.sequence()? as usize - 1;
             let sequence = cursor.sequence()?;
@@ -117,7 +120,7 @@ impl PostgresStore {
         let mut statement = Statement::new("SELECT seq, chain FROM events WHERE seq <= ");
         statement.bind(clamped(sequence), "int8");
         statement.push(" AND chain IS NOT NULL ORDER BY seq DESC LIMIT 1");
-        match self.readers.fetch(&statement).await?.first() {
+        match self.read_log(&statement).await?.first() {
             None => Ok((0, ChainHash::ZERO)),
             Some(row) => {
                 let mut cursor = Cursor::new(row, 0, "events, chain");
@@ -146,12 +149,28 @@ impl PostgresStore {
             " AS time) t JOIN events e ON e.seq = s.low + (s.high - s.low + 1) / 2 WHERE s.low < s.high
              ) SELECT low FROM search WHERE low = high",
         );
-        let rows = self.readers.fetch(&statement).await?;
+        let rows = self.read_log(&statement).await?;
         let row = rows.first().ok_or_else(|| StoreError::Corrupted {
             place: "events".into(),
             detail: "the log has a gap".into(),
         })?;
         Cursor::new(row, 0, "events").sequence()
+    }
+}
+
+/// Without a selector every sequence is there: a row that cannot be found must not look like one that was never written.
+fn check_gaps(after: u64, page: &Page) -> Result<(), StoreError> {
+    let found = page.events.iter().map(|e| e.sequence);
+    let due = after + 1..=page.scanned_to;
+    let missing = due
+        .zip(found.map(Some).chain(std::iter::repeat(None)))
+        .find(|(due, found)| *found != Some(*due));
+    match missing {
+        None => Ok(()),
+        Some((sequence, _)) => Err(StoreError::Corrupted {
+            place: format!("event {sequence}"),
+            detail: "it is missing, and a log has no gaps".into(),
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection as _, Row as _};
-use tidelog_store::StoreError;
+use tidelog_store::{InstanceId, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{breaks_connection, connect_error, store_error};
@@ -63,6 +63,8 @@ pub struct Backend {
 pub struct Session {
     connection: PgConnection,
     backend: Backend,
+    /// The database behind it, once somebody has asked.
+    instance: Option<InstanceId>,
 }
 
 impl Session {
@@ -152,6 +154,7 @@ impl Connector {
         Ok(Session {
             connection,
             backend,
+            instance: None,
         })
     }
 }
@@ -325,6 +328,14 @@ impl InUse<'_> {
     pub fn connection(&mut self) -> &mut PgConnection {
         match &mut self.session {
             Some(session) => &mut session.connection,
+            None => unreachable!("taken only by the methods that consume self"),
+        }
+    }
+
+    /// The database behind it, if somebody has asked before. A connection never leads to another one.
+    pub fn instance(&mut self) -> &mut Option<InstanceId> {
+        match &mut self.session {
+            Some(session) => &mut session.instance,
             None => unreachable!("taken only by the methods that consume self"),
         }
     }

@@ -72,6 +72,11 @@ impl Shared {
                 break;
             }
             let event = row::event(&row, 1, &self.origins)?;
+            let due = page.scanned_to + 1;
+            // Without a selector every sequence is there: a row that cannot be found must not look like one that was never written.
+            if event.sequence < due || (query.selector.is_all() && event.sequence > due) {
+                return Err(missing(due));
+            }
             bytes = bytes.saturating_add(event.event.payload.len());
             if !page.events.is_empty() && bytes > query.bytes_max {
                 return Ok(page);
@@ -81,6 +86,9 @@ impl Shared {
             if page.events.len() == events_max {
                 return Ok(page);
             }
+        }
+        if query.selector.is_all() && page.scanned_to < end {
+            return Err(missing(page.scanned_to + 1));
         }
         // All that matches up to the end is in the page.
         page.scanned_to = end.max(query.after);
@@ -177,6 +185,13 @@ impl Shared {
         .map_err(|e| store_error(e, "reading consumers"))?;
         rows.iter().map(consumer).collect()
     }
+}
+
+fn missing(sequence: u64) -> StoreError {
+    corrupted(
+        format!("event {sequence}"),
+        "it is missing, and a log has no gaps",
+    )
 }
 
 fn consumer(row: &SqliteRow) -> Result<Consumer, StoreError> {

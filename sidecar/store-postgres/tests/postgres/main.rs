@@ -9,6 +9,7 @@
 mod contract;
 mod failures;
 mod fixture;
+mod gaps;
 mod opening;
 mod plans;
 mod takeover;

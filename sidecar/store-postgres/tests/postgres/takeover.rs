@@ -4,7 +4,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tidelog_model::{Origin, Position, Selector};
 use tidelog_store::conformance::{contents, pages, query};
 use tidelog_store::generate::Writer;
-use tidelog_store::{CommitError, Consumer, LogStore};
+use tidelog_store::{CommitError, Consumer, LogStore, StoreError};
 
 use crate::failures::waiting_backend;
 use crate::fixture::Database;
@@ -67,8 +67,15 @@ async fn a_connection_to_another_database_than_the_lease_was_taken_in_stops_the_
     for _ in 0..2 {
         is_elsewhere(store.commit(&batch).await);
     }
-    let all = pages(&store, &query(0, u64::MAX, Selector::default())).await;
-    let hash = store.hash_at(0).await.unwrap().unwrap();
+    // What is served from here on would be the events of another history.
+    let everything = query(0, u64::MAX, Selector::default());
+    let page = store.read(&everything).await;
+    assert!(matches!(page, Err(StoreError::Unavailable(_))), "{page:?}");
+    let hash = store.hash_at(1).await;
+    assert!(matches!(hash, Err(StoreError::Unavailable(_))), "{hash:?}");
+    let other = database.open().await;
+    let all = pages(&other, &everything).await;
+    let hash = other.hash_at(0).await.unwrap().unwrap();
     let mut raises = [
         writer.clone().raise(5),
         writer.clone().rewrite(5, hash, &all),
@@ -76,9 +83,10 @@ async fn a_connection_to_another_database_than_the_lease_was_taken_in_stops_the_
     for raise in &mut raises {
         is_elsewhere(store.raise(raise).await);
     }
-    assert_eq!(contents(&store).await, before);
-    // Whoever takes the lease has seen what this database holds.
+    assert_eq!(contents(&other).await, before);
+    // Whoever takes the lease has seen what this database holds, and reads it.
     let mut successor = Writer::start_as(&store, "eu", 2).await;
+    assert_eq!(contents(&store).await.events, before.events);
     store.commit(&successor.append(2, |_, _| {})).await.unwrap();
 }
 

@@ -303,3 +303,28 @@ async fn nobody_waits_for_the_lease_of_a_process_that_is_gone() {
         "{outcome:?}"
     );
 }
+
+#[tokio::test]
+async fn a_row_that_is_gone_is_named_and_not_passed_over() {
+    let data = Data::new();
+    filled(&data).await;
+    let file = data.folder().join("log.db");
+    for (gone, text) in [
+        (100, "DELETE FROM event WHERE seq = 100"),
+        (30, "DELETE FROM event WHERE seq = 30"),
+        (1, "DELETE FROM event WHERE seq = 1"),
+    ] {
+        sql(&file, text).await;
+        let store = data.store().await;
+        for after in [0, gone - 1] {
+            let asked = query(after, 100, Selector::default());
+            let Err(StoreError::Corrupted { place, .. }) = store.read(&asked).await else {
+                unreachable!("the events after {after} are read without {gone}");
+            };
+            assert_eq!(place, format!("event {gone}"), "after {after}");
+        }
+        assert!(store.event(gone).await.is_err());
+        assert!(gone == 1 || store.event(gone - 1).await.is_ok_and(|e| e.is_some()));
+        store.close().await;
+    }
+}
