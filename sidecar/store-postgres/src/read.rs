@@ -54,6 +54,7 @@ impl PostgresStore {
             .await?;
         // The subquery is ordered; nothing promises that the join around it keeps the order.
         page.events.sort_by_key(|e| e.sequence);
+        check_order(query.after, upper, &page)?;
         if query.selector.is_all() {
             check_gaps(query.after, &page)?;
         }
@@ -158,6 +159,25 @@ impl PostgresStore {
     }
 }
 
+/// Rows are found by indexes, which tell a sequence too: the row has to tell the same.
+fn check_order(after: u64, upper: u64, page: &Page) -> Result<(), StoreError> {
+    let mut last = after;
+    for stored in &page.events {
+        let sequence = stored.sequence;
+        if sequence <= last || sequence > upper {
+            return Err(StoreError::Corrupted {
+                place: format!("event {sequence}"),
+                detail: format!(
+                    "{} was found in ({last}, {upper}], its row says {sequence}",
+                    stored.event.id
+                ),
+            });
+        }
+        last = sequence;
+    }
+    Ok(())
+}
+
 /// Without a selector every sequence is there: a row that cannot be found must not look like one that was never written.
 fn check_gaps(after: u64, page: &Page) -> Result<(), StoreError> {
     let found = page.events.iter().map(|e| e.sequence);
@@ -212,9 +232,18 @@ fn page_of(
             events.push(row::event(row, 1, origins)?);
         }
     }
+    // The first event of a page is never left out for its size.
+    if let Some(sequence) = first_left_out
+        && events.iter().all(|e| e.sequence > sequence)
+    {
+        return Err(RowError::Failed(StoreError::Corrupted {
+            place: format!("event {sequence}"),
+            detail: "its payload is missing".into(),
+        }));
+    }
     let last = events.iter().map(|e| e.sequence).max();
     let scanned_to = match (first_left_out, last) {
-        (Some(left_out), _) => left_out - 1,
+        (Some(left_out), _) => left_out.saturating_sub(1),
         (None, Some(last)) if events.len() >= query.events_max.max(1) => last,
         _ => upper.min(head).max(query.after),
     };

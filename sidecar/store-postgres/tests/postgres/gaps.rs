@@ -34,3 +34,19 @@ async fn a_row_that_is_gone_is_named_and_not_passed_over() {
     }
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_payload_that_is_gone_is_named_and_not_waited_for() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    let mut writer = Writer::start(&store).await;
+    store.commit(&writer.append(3, |_, _| {})).await.unwrap();
+    database.sql("ALTER TABLE events ALTER COLUMN payload DROP NOT NULL");
+    database.sql("UPDATE events SET payload = NULL WHERE seq = 2");
+    match store.event(2).await {
+        Err(StoreError::Corrupted { place, .. }) => assert_eq!(place, "event 2"),
+        other => panic!("{other:?}"),
+    }
+    assert!(store.event(3).await.unwrap().is_some());
+    store.close().await;
+}
