@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
     let root = engine.join("lib.rs");
     fs::write(
         out.join("engine.rs"),
-        format!("#[path = {root:?}]\npub mod engine;\n"),
+        format!("#[path = \"{}\"]\npub mod engine;\n", root.display()),
     )
 }
 
@@ -44,7 +44,7 @@ fn take(from: &Path, to: &Path) -> io::Result<()> {
             // The channels of shuttle have no default.
             .replace(
                 "watch::Sender::default()",
-                "watch::channel(Default::default()).0",
+                "watch::channel(Stream::default()).0",
             );
         fs::write(target, text)?;
     }

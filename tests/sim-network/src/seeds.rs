@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,7 @@ use crate::run::Outcome;
 use crate::world::lock;
 
 /// Real time after which a seed is given up.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Runs seeds with the program that runs one.
 #[derive(Debug, Clone)]
@@ -41,6 +41,10 @@ pub struct Tally {
 
 impl Runner {
     /// One seed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "there is no executor here: a thread waits for its child"
+    )]
     pub fn one(&self, seed: u64) -> Result<Outcome> {
         let mut child = Command::new(&self.program)
             .arg(seed.to_string())
@@ -92,9 +96,7 @@ impl Runner {
                 });
             }
         });
-        let mut tally = tally
-            .into_inner()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         tally.failed.sort();
         tally
     }

@@ -49,7 +49,7 @@ impl Topology {
                 topology,
                 filters: filtered.then(own).into_iter().collect(),
                 batch: tidelog_topology::Batch {
-                    max_events: *[1, 3, 1_000].choose(dice).unwrap_or(&1_000),
+                    max_events: *[3, 50, 1_000].choose(dice).unwrap_or(&1_000),
                     ..tidelog_topology::Batch::default()
                 },
                 lag_threshold: tidelog_topology::LagThreshold::default(),

@@ -7,6 +7,11 @@
     unused_imports,
     reason = "the engine is compiled as a module here: what only other rooms use is not used"
 )]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper that fails fails its test"
+)]
 
 mod rig;
 mod tokio;

@@ -209,6 +209,6 @@ pub async fn called(store: &Turns) -> Vec<String> {
     let page = store.0.read(&everything).await.unwrap();
     let names = page.events.iter();
     names
-        .map(|stored| stored.event.event_type.to_string())
+        .map(|stored| stored.event.event_type.clone())
         .collect()
 }

@@ -52,7 +52,9 @@ pub mod task {
     pub use shuttle_tokio::task::yield_now;
 
     /// Nothing waits for its turn for long here.
-    pub async fn consume_budget() {}
+    pub fn consume_budget() -> std::future::Ready<()> {
+        std::future::ready(())
+    }
 }
 
 pub mod time {
@@ -70,14 +72,21 @@ pub mod time {
 
     /// Only heartbeats wait for an instant: nothing depends on them.
     pub async fn sleep_until(_deadline: Instant) {
-        pending().await
+        pending::<()>().await;
     }
 
-    pub async fn timeout<F: Future>(_duration: Duration, future: F) -> Result<F::Output, ()> {
+    /// Nothing takes too long.
+    #[derive(Debug)]
+    pub struct Elapsed;
+
+    pub async fn timeout<F: Future>(_duration: Duration, future: F) -> Result<F::Output, Elapsed> {
         Ok(future.await)
     }
 
-    pub async fn timeout_at<F: Future>(_deadline: Instant, future: F) -> Result<F::Output, ()> {
+    pub async fn timeout_at<F: Future>(
+        _deadline: Instant,
+        future: F,
+    ) -> Result<F::Output, Elapsed> {
         Ok(future.await)
     }
 
@@ -91,6 +100,7 @@ pub mod time {
         Interval(TICKS)
     }
 
+    #[expect(clippy::unused_self, reason = "the calls are those of tokio")]
     impl Interval {
         pub async fn tick(&mut self) -> Instant {
             match self.0.checked_sub(1) {
