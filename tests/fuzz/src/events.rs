@@ -56,12 +56,8 @@ fn drawn(u: &mut Unstructured<'_>) {
     let bytes: Bytes = canonical::encode(&event).into();
     match canonical::decode(&bytes) {
         Ok(back) => assert_eq!(back, event),
-        Err(error) => panic_with(&format!("{error}: {event:?}")),
+        Err(error) => unreachable!("{error}: {event:?}"),
     }
-}
-
-fn panic_with(message: &str) {
-    assert!(message.is_empty(), "{message}");
 }
 
 /// Encoded events.

@@ -69,7 +69,7 @@ impl Place {
             owner: "fuzz".into(),
             address: String::new(),
             nonce: 1,
-            ttl: Duration::from_secs(3_600),
+            ttl: Duration::from_hours(1),
         };
         let state = match wait.on(store.acquire_lease(&lease)) {
             Ok(LeaseOutcome::Acquired(state)) => state,

@@ -90,7 +90,7 @@ pub fn plain(id: &str, context: &str) -> Event {
     let id = id.parse().expect("an id");
     let context = context.parse().expect("a vector");
     let mut event = event(&mut u, id, context).expect("enough bytes");
-    event.event_type = "OrderPlaced".to_owned();
-    event.aggregate_id = "order-1".to_owned();
+    "OrderPlaced".clone_into(&mut event.event_type);
+    "order-1".clone_into(&mut event.aggregate_id);
     event
 }

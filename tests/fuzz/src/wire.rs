@@ -125,8 +125,7 @@ fn model(bytes: &[u8]) {
             Ok(micros)
         );
     }
-    if let Some(event) =
-        there_and_back::<v1::Event, Event>(bytes, |event| stored(event).as_ref().into())
+    if let Some(event) = there_and_back::<v1::Event, Event>(bytes, |event| (&stored(event)).into())
     {
         let canonical: Bytes = canonical::encode(&event).into();
         if event.check().is_ok() && canonical.len() <= caps::EVENT_BYTES_MAX {
@@ -154,14 +153,14 @@ fn lines(bytes: &[u8]) {
     }
 }
 
-fn stored(event: &Event) -> Box<StoredEvent> {
-    Box::new(StoredEvent {
+fn stored(event: &Event) -> StoredEvent {
+    StoredEvent {
         sequence: 1,
         stored_at_micros: 1,
         appended_here: true,
         digest: Digest::default(),
         event: Arc::new(event.clone()),
-    })
+    }
 }
 
 /// One of the messages with most in them, for each first byte that reads it.
@@ -201,7 +200,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ..Default::default()
     };
     let bodies = [
-        v1::Event::from(stored(&event).as_ref()).encode_to_vec(),
+        v1::Event::from(&stored(&event)).encode_to_vec(),
         v1::AppendRequest {
             events: vec![new],
             request_id: "r".into(),

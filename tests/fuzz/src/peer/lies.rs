@@ -1,6 +1,6 @@
 //! Values that are right most of the time: a peer that is wrong everywhere is refused at once.
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::{Arbitrary, Result, Unstructured};
 use bytes::Bytes;
 use tidelog_core::{Frame, FrameEvent};
 use tidelog_model::{
@@ -20,6 +20,11 @@ pub fn mostly<T>(
     lie: impl FnOnce(&mut Unstructured<'_>) -> Result<T>,
 ) -> Result<T> {
     if u.ratio(1, 8)? { lie(u) } else { Ok(truth) }
+}
+
+/// Anything.
+pub fn any<T: for<'a> Arbitrary<'a>>(u: &mut Unstructured<'_>) -> Result<T> {
+    u.arbitrary()
 }
 
 /// A hash of nothing in particular.
@@ -106,7 +111,7 @@ pub fn frame(
                 let mut honest = (*event.event).clone();
                 honest.id = EventId::new(sample::origin("eu", 1), *next);
                 honest.context = VectorTime::new();
-                honest.event_type = "Forwarded".to_owned();
+                "Forwarded".clone_into(&mut honest.event_type);
                 honest.metadata.clear();
                 honest.destinations.retain(|d| !d.is_empty());
                 honest.caused_by = None;
@@ -142,7 +147,7 @@ pub fn frame(
     let still = to == from;
     let hash_from = mostly(u, held.hash, hash)?;
     Ok(Frame {
-        stream: mostly(u, stream, |u| u.arbitrary())?,
+        stream: mostly(u, stream, any)?,
         incarnation: mostly(u, incarnation, |u| Ok(Incarnation(u.arbitrary()?)))?,
         from,
         to,
@@ -150,7 +155,7 @@ pub fn frame(
         hash_to: if still { hash_from } else { hash(u)? },
         events,
         covered,
-        head: mostly(u, to, |u| u.arbitrary())?,
+        head: mostly(u, to, any)?,
         filtered: mostly(u, 0, |u| Ok(u.arbitrary::<u64>()? >> 8))?,
     })
 }

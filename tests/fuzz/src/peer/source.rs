@@ -154,7 +154,7 @@ impl Scene {
             }
         }
         Ok(Opened {
-            stream: lies::mostly(u, self.streams, |u| u.arbitrary())?,
+            stream: lies::mostly(u, self.streams, lies::any)?,
             lineage: self.lineage.clone(),
             position: lies::mostly(u, position, sample::number)?,
             hash: lies::mostly(u, hash, lies::hash)?,
@@ -169,7 +169,7 @@ impl Scene {
 
     fn refused(&mut self, u: &mut Unstructured<'_>) -> Result<Refused> {
         Ok(Refused {
-            stream: lies::mostly(u, self.streams, |u| u.arbitrary())?,
+            stream: lies::mostly(u, self.streams, lies::any)?,
             kind: *u.choose(&KINDS)?,
             message: sample::text(u)?,
             lineage: lies::lineage(u)?,
@@ -180,7 +180,7 @@ impl Scene {
 
     fn heartbeat(&mut self, u: &mut Unstructured<'_>) -> Result<Heartbeat> {
         Ok(Heartbeat {
-            stream: lies::mostly(u, self.streams, |u| u.arbitrary())?,
+            stream: lies::mostly(u, self.streams, lies::any)?,
             head: sample::number(u)?,
             time_micros: lies::mostly(u, 1_700_000_000_000_000, |u| Ok(u.arbitrary::<i64>()? / 2))?,
             next_stored_at_micros: if u.ratio(1, 2)? {

@@ -182,9 +182,9 @@ impl Scene {
             spec_hash: String::new(),
             application_name: "shop".into(),
             application_version: u.choose(&["", "1", "2"])?.parse().expect("a version"),
-            protocol_version: lies::mostly(u, PROTOCOL_VERSION, |u| u.arbitrary())?,
-            canonical_version: lies::mostly(u, u32::from(canonical::VERSION), |u| u.arbitrary())?,
-            credit_bytes: lies::mostly(u, 2_000, |u| u.arbitrary())?,
+            protocol_version: lies::mostly(u, PROTOCOL_VERSION, lies::any)?,
+            canonical_version: lies::mostly(u, u32::from(canonical::VERSION), lies::any)?,
+            credit_bytes: lies::mostly(u, 2_000, lies::any)?,
             filter_hash: String::new(),
         };
         self.credit = i128::from(open.credit_bytes.min(i64::MAX as u64));
@@ -193,8 +193,8 @@ impl Scene {
 
     fn credit(&mut self, u: &mut Unstructured<'_>) -> Result<SourceInput> {
         let credit = Credit {
-            stream: lies::mostly(u, self.streams, |u| u.arbitrary())?,
-            bytes: lies::mostly(u, 500, |u| u.arbitrary())?,
+            stream: lies::mostly(u, self.streams, lies::any)?,
+            bytes: lies::mostly(u, 500, lies::any)?,
             version_vector: if u.ratio(1, 3)? {
                 Some(lies::vector(u)?)
             } else {
