@@ -11,9 +11,11 @@ use tokio::time::Instant;
 
 use crate::kind::Store;
 use crate::load::Load;
-use crate::site::{Servers, Site, most_resident_mib};
+use crate::site::{Servers, Site, metric, most_resident_mib};
 use crate::tally::{Breach, Tally};
 use crate::weather::{self, Decks};
+
+const GUARD_HITS: &str = "tidelog_guard_hits_total";
 
 /// Which episode it is.
 pub struct Episode {
@@ -110,9 +112,24 @@ impl Episode {
             reader.stop();
         }
         let history = site.network.gather().await?;
+        self.guards(site, tally).await?;
         for (name, judge) in ALL {
             for violation in judge(&history) {
                 self.breach(tally, name, &violation.message);
+            }
+        }
+        Ok(())
+    }
+
+    /// An event that only the unique key kept from being stored twice got past everything that should have known it.
+    async fn guards(&self, site: &Site, tally: &Tally) -> Result<()> {
+        for name in site.network.names() {
+            let address = site.network.address(&name, "metrics")?;
+            let hits = metric(&address, GUARD_HITS).await;
+            let hits = hits.with_context(|| format!("{name} does not tell {GUARD_HITS}"))?;
+            if hits > 0.0 {
+                let message = format!("{name}: {GUARD_HITS} is {hits}");
+                self.breach(tally, "I2 nothing is stored twice", &message);
             }
         }
         Ok(())

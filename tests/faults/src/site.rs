@@ -13,6 +13,8 @@ use tidelog_harness::manifests::{Link, Manifests};
 use tidelog_harness::network::{Network, Place, Storage};
 use tidelog_harness::postgres::Postgres;
 use tidelog_harness::process::run;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::kind::Store;
@@ -224,4 +226,18 @@ pub fn state_of(pid: u32) -> Option<char> {
         std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The name in front may hold spaces and brackets.
     text.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// A figure of a sidecar, from its page of metrics.
+pub async fn metric(address: &str, name: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = b"GET /metrics HTTP/1.1\r\nHost: sidecar\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).await.ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.ok()?;
+    let line = text.lines().find(|line| {
+        line.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(['{', ' ']))
+    })?;
+    line.rsplit_once(' ')?.1.parse().ok()
 }

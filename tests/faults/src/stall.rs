@@ -11,13 +11,11 @@ use tidelog_harness::network::{Network, PATIENCE, Place, Storage};
 use tidelog_harness::record::Answer;
 use tidelog_harness::session::Draft;
 use tidelog_proto::v1;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::kind::Store;
 use crate::links::Links;
-use crate::site::{Servers, resident_mib};
+use crate::site::{Servers, metric, resident_mib};
 use crate::tally::{Stalled, Tally};
 
 const PAYLOAD: usize = 64 * 1024;
@@ -153,7 +151,8 @@ async fn look_on(network: &mut Network, what: &str) -> Result<Stalled> {
     let watching = async {
         loop {
             most_mib = most_mib.max(resident_mib(pid).unwrap_or(0.0));
-            tail_mib = tail_mib.max(tail_bytes(&metrics).await.unwrap_or(0.0) / MIB);
+            tail_mib =
+                tail_mib.max(metric(&metrics, "tidelog_tail_bytes").await.unwrap_or(0.0) / MIB);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -220,16 +219,4 @@ async fn covered(network: &Network) -> Result<()> {
         }
     }
     anyhow::bail!("us does not get what eu has:{}", network.edges().await)
-}
-
-async fn tail_bytes(address: &str) -> Option<f64> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = b"GET /metrics HTTP/1.1\r\nHost: eu\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.ok()?;
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("tidelog_tail_bytes"))?;
-    line.rsplit_once(' ')?.1.parse().ok()
 }

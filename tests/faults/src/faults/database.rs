@@ -129,7 +129,9 @@ async fn take(uri: &str, taken: &mut Vec<PgConnection>, count: usize) -> Result<
         match dialled? {
             Ok(connection) => taken.push(connection),
             Err(error) => {
-                let code = error.as_database_error().and_then(|error| error.code());
+                let code = error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::code);
                 ensure!(
                     code.as_deref() == Some("53300"),
                     "a connection too many: {error}"
