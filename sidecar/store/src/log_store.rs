@@ -25,7 +25,8 @@ use crate::state::{Consumer, EdgeKey, InstanceId, Lease, LeaseOutcome, LogState}
 /// At most one `commit` or `raise` is in flight at a time; the caller sees to that.
 /// A writer knows what the database held in which it took the lease, and nothing of any other: a store whose connections may lead to another
 /// server MUST look at the [`InstanceId`] behind each new one before it builds what it writes, and answer `AnotherDatabase` when that is not
-/// the one in which the lease was taken.
+/// the one in which the lease was taken. Events, hashes and answers are not read from another one either (`Unavailable`): its positions may mean other
+/// events until whoever takes the lease there has looked.
 ///
 /// **Durability.** When `commit`, `raise`, `put_consumer`, `set_paused` or `acquire_lease` returns `Ok`, the change survives the loss of power,
 /// as far as the disk keeps its word. A store that is set up otherwise MUST refuse to open (`NotDurable`).

@@ -92,7 +92,12 @@ impl World {
 
     /// A session reads some of what is published somewhere, in order from the start or a single event.
     pub fn read(&mut self, site: usize) -> bool {
-        let rows = self.sites[site].read();
+        let here = &self.sites[site];
+        let process = here.process.as_ref();
+        if process.is_none_or(|p| p.leased_in != here.generation) {
+            return false;
+        }
+        let rows = here.read();
         if rows.is_empty() {
             return false;
         }

@@ -136,10 +136,15 @@ impl World {
         let Some(process) = &mut self.sites[site].process else {
             return false;
         };
+        let elsewhere = process.leased_in != self.sites[site].generation;
         let end = process.sources.get_mut(&edge);
         let Some(lookup) = end.and_then(|end| end.lookup.take()) else {
             return false;
         };
+        if elsewhere {
+            // A store reads nothing from another database than the one in which the lease was taken; whoever drives an edge begins anew.
+            return self.disconnect(edge);
+        }
         let input = self.sites[site].look(&lookup, &mut self.dice);
         self.source_input(edge, input);
         true

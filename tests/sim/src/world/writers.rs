@@ -232,8 +232,9 @@ impl World {
         }
         let unavailable = || StoreError::Unavailable("simulated".into());
         let input = match operation {
-            Operation::Check(_) if broken => Input::Checked(Err(unavailable())),
+            Operation::Check(_) if broken || elsewhere => Input::Checked(Err(unavailable())),
             Operation::Check(query) => Input::Checked(now(store.check(&query))),
+            Operation::Find(_) if elsewhere => Input::Found(Err(unavailable())),
             Operation::Find(ids) => Input::Found(now(store.find(&ids))),
             Operation::Commit(_) if broken => {
                 Input::Committed(Err(CommitError::Failed(unavailable())))
