@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::kind::{Kind, Store};
 use crate::run::{Wanted, named};
 use crate::stall::IN_FLIGHT_BOUND_MIB;
 use crate::tally::{Breach, Stalled, Tally};
@@ -117,16 +116,18 @@ impl Report {
                 witnesses.entry(fault.kind.name()).or_insert(text);
             }
         }
-        let kinds = |store: &Store| -> Vec<Kind> { named(wanted, *store) };
-        let mut missing: Vec<String> = wanted
-            .stores
-            .iter()
-            .flat_map(kinds)
-            .map(Kind::name)
-            .filter(|name| !faults.contains_key(name))
-            .collect();
-        missing.sort();
-        missing.dedup();
+        let mut missing = Vec::new();
+        for store in &wanted.stores {
+            for kind in named(wanted, *store) {
+                let mut same = counts
+                    .faults
+                    .iter()
+                    .filter(|f| f.kind == kind && f.store == *store);
+                if !same.any(|fault| fault.witness.is_some()) {
+                    missing.push(format!("{} ({})", kind.name(), store.name()));
+                }
+            }
+        }
         let broken = !counts.breaches.is_empty()
             || counts.refused_in_partitions > 0
             || counts.unanswered > 0;
@@ -278,4 +279,60 @@ impl Times {
 /// Says what is going on, on the error stream.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "faults: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::{Kind, Store};
+    use crate::tally::Fault;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            length: Duration::from_secs(1),
+            stores: vec![Store::Postgres, Store::Sqlite],
+            faults: vec![Kind::KillSidecar],
+            except: Vec::new(),
+            seed: 1,
+            report: None,
+            history: None,
+            keep: None,
+            stalls: false,
+        }
+    }
+
+    fn fault(store: Store, witness: Option<&str>) -> Fault {
+        Fault {
+            kind: Kind::KillSidecar,
+            store,
+            place: "eu".to_owned(),
+            from: 0,
+            until: 1,
+            witness: witness.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_run_without_a_witness_of_every_fault_with_every_store_is_void() {
+        let tally = Tally::default();
+        tally.fault(fault(Store::Postgres, Some("gone")));
+        tally.fault(fault(Store::Sqlite, None));
+        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        assert_eq!(report.verdict, Verdict::Void);
+        assert_eq!(report.missing, ["kill-sidecar (sqlite)"]);
+        tally.fault(fault(Store::Sqlite, Some("gone")));
+        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        assert_eq!(report.verdict, Verdict::Passed);
+        tally.counts().refused_in_partitions = 1;
+        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        assert_eq!(report.verdict, Verdict::Failed);
+    }
+
+    #[test]
+    fn the_half_and_the_last_hundredth_of_times_are_times_that_were_taken() {
+        let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        let times = times(&values).unwrap();
+        assert_eq!((times.p50, times.p99, times.max), (100.0, 198.0, 200.0));
+        assert!(super::times(&[]).is_none());
+    }
 }

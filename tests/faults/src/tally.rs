@@ -13,6 +13,8 @@ use crate::kind::{Kind, Store};
 pub struct Fault {
     /// Which.
     pub kind: Kind,
+    /// With which store.
+    pub store: Store,
     /// To what.
     pub place: String,
     /// From when, in microseconds.

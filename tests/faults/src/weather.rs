@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::faults;
-use crate::kind::{Deck, Kind};
+use crate::kind::{Deck, Kind, Store};
 use crate::links::Links;
 use crate::site::Site;
 use crate::tally::{Fault, Tally};
@@ -42,6 +42,7 @@ pub async fn run(
     let sky = Sky::default();
     let links = LinkHand {
         links: Arc::clone(&site.links),
+        store: site.store,
         journal: site.network.journal.clone(),
         tally: tally.clone(),
         sky: Arc::clone(&sky),
@@ -83,6 +84,7 @@ async fn nodes(
         deck.played(kind, witness.is_some());
         tally.fault(Fault {
             kind,
+            store: site.store,
             place,
             from,
             until: site.network.journal.now(),
@@ -95,6 +97,7 @@ async fn nodes(
 
 struct LinkHand {
     links: Arc<Links>,
+    store: Store,
     journal: Journal,
     tally: Tally,
     sky: Sky,
@@ -137,6 +140,7 @@ impl LinkHand {
         let happened = witness.is_some();
         self.tally.fault(Fault {
             kind,
+            store: self.store,
             place: format!("{}->{}", pair.0, pair.1),
             from,
             until: self.journal.now(),
