@@ -43,6 +43,8 @@ enum StartError {
 struct Memory {
     /// The last thing it acknowledged. `None` once another writer may have acknowledged more: then it proves nothing.
     head: Option<ProvenHead>,
+    /// The same, whoever has written since: a database that does not hold it any more has lost it.
+    left: Option<ProvenHead>,
     /// The event that proves a loss, if that is why it stopped.
     loss: Option<Box<FrameEvent>>,
     /// The lease was taken, or may have been taken, under one of these since.
@@ -347,17 +349,22 @@ impl Supervisor {
             }
             StopReason::LossProven(event) => Memory {
                 head: Some(head),
+                left: Some(head),
                 loss: Some(event),
                 nonces,
             },
             StopReason::Fenced => {
                 tracing::warn!(log = %self.options.log, location = %self.options.location, "fenced: another writer took over");
-                Memory::default()
+                Memory {
+                    left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
+                    ..Memory::default()
+                }
             }
             StopReason::StateChanged(detail) => {
                 tracing::error!(log = %self.options.log, location = %self.options.location, detail, "the database changed under the writer");
                 Memory {
                     head: Some(head),
+                    left: Some(head),
                     loss: None,
                     nonces,
                 }

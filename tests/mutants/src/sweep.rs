@@ -169,6 +169,7 @@ impl Sweep {
                 let mut command = Command::new(&executable.file);
                 command.current_dir(&executable.folder);
                 command.args(["--seeds", &count.to_string(), "--from", &from.to_string()]);
+                command.args(["--threads", "1", "--failures", "1", "--no-shrink"]);
                 command
             }
         };
@@ -251,10 +252,11 @@ fn judge(killer: Killer, status: ExitStatus, output: &str) -> Result<Answer> {
             if status.success() {
                 return Ok(Answer::Passed { cases: 1 });
             }
-            let seed = Regex::new(r"seed (\d+)")?;
-            let seed = seed.captures(output);
-            let seed = seed.with_context(|| format!("{killer} could not run: {output}"))?;
-            Ok(Answer::Failed(format!("seed {}", &seed[1])))
+            let said = Regex::new(r"(?m)^(seed \d+) VIOLATED: .*$|^never carried out.*$|panicked")?;
+            let said = said.captures(output);
+            let said = said.with_context(|| format!("{killer} could not run: {output}"))?;
+            let what = said.get(1).or(said.get(0));
+            Ok(Answer::Failed(what.map_or("", |m| m.as_str()).to_owned()))
         }
     }
 }

@@ -33,7 +33,9 @@ impl Supervisor {
         let witness = self.options.witness.load()?;
         let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
         self.check_proven().await?;
-        let Memory { head, loss, .. } = self.memory.clone();
+        let Memory {
+            head, left, loss, ..
+        } = self.memory.clone();
         if let Some(loss) = &loss {
             if self.lacks(&state, loss).await? {
                 return Ok((self.raise_late(nonce, state, known, loss).await?, true));
@@ -42,14 +44,17 @@ impl Supervisor {
         }
         // A raise leaves head and hash as they are: a database that has lost one is judged by the witness, which knows it.
         let served = self.status.borrow().incarnation;
-        if let Some(left) = head
+        if let Some(left) = head.or(left)
             && (state.incarnation() >= served || mutant!("continues-in-an-incarnation-it-has-left"))
         {
             // The running writer's memory: what it last saw committed is still the head.
-            if (state.head, state.hash) == (left.sequence, left.hash) {
+            if head.is_some() && (state.head, state.hash) == (left.sequence, left.hash) {
                 return Ok((state, false));
             }
-            if store.hash_at(left.sequence).await? != Some(left.hash)
+            // Another writer that has raised meanwhile may have written the history anew.
+            let comparable = head.is_some() || state.incarnation() == served;
+            if comparable
+                && store.hash_at(left.sequence).await? != Some(left.hash)
                 && !mutant!("memory-of-another-history-ignored")
             {
                 let reason = format!(

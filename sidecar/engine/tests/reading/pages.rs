@@ -219,6 +219,23 @@ async fn a_page_that_crosses_the_base_of_a_raise_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_read_when_the_history_began_to_change_is_not_served() {
+    let mut log = Log::start(no_tail()).await;
+    log.append(10).await;
+    log.store.close_gate();
+    let (reader, query) = (log.reader.clone(), log.reader.page_query());
+    let mut held = tokio::spawn(async move { reader.page(at(1, 6), &query).await });
+    log.store.reader_arrived().await;
+    log.publisher.suspend();
+    log.store.open_gate();
+    let early = timeout(Duration::from_millis(50), &mut held).await;
+    assert!(early.is_err(), "it may be of another history: {early:?}");
+    log.publisher.reset(log.stored_view().await);
+    let page = held.await.unwrap().unwrap();
+    assert_eq!(sequences(&page.events), [7, 8, 9, 10]);
+}
+
+#[tokio::test]
 async fn while_the_history_changes_readers_wait() {
     let mut log = Log::start(no_tail()).await;
     log.append(10).await;

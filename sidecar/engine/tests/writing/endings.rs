@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidelog_core::Refusal;
-use tidelog_engine::LogHandle;
+use tidelog_engine::{LogHandle, LogOptions, LogPhase};
 use tidelog_model::Incarnation;
+use tidelog_store::LogStore;
 
 use crate::faulty::{Faulty, Gate};
 use crate::rig::{Jammed, Rig, keyed, request, wall};
@@ -14,6 +15,25 @@ use crate::streams::foreign;
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     let answer = tokio::time::timeout(Duration::from_secs(10), future);
     answer.await.unwrap()
+}
+
+#[tokio::test]
+async fn nothing_is_raised_that_the_witness_does_not_know() {
+    let rig = Rig::new();
+    let store = Rig::store();
+    let witness = Arc::new(Jammed::new(rig.witness()));
+    witness.jam(true);
+    let log = LogHandle::start(LogOptions {
+        witness: witness.clone(),
+        ..rig.options(store.clone(), "one")
+    });
+    let mut status = log.status();
+    let failing = status.wait_for(|s| matches!(s.phase, LogPhase::Failing(_)));
+    drop(soon(failing).await.unwrap());
+    assert_eq!(store.state().await.unwrap().lineage.entries(), []);
+    witness.jam(false);
+    assert!(soon(log.wait_until_serving()).await);
+    assert_eq!(store.state().await.unwrap().lineage.entries().len(), 1);
 }
 
 #[tokio::test]

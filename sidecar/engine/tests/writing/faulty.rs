@@ -69,6 +69,12 @@ impl Faulty {
         *self.inner.lock().unwrap() = Arc::new(MemoryStore::restore(snapshot, Arc::new(wall)));
     }
 
+    /// Somebody has put an older copy back into the server that runs.
+    pub fn put_back(&self, snapshot: MemorySnapshot, running: InstanceId) {
+        let older = MemoryStore::restore(snapshot, Arc::new(wall)).with_instance(running);
+        *self.inner.lock().unwrap() = Arc::new(older);
+    }
+
     /// The database is another instance from now on, with the same contents.
     pub fn restart(&self) {
         *self.restarts.lock().unwrap() += 1;
@@ -97,6 +103,13 @@ impl Faulty {
 
     pub fn fail_next_commit(&self, fault: Fault) {
         *self.next.lock().unwrap() = Some(fault);
+    }
+
+    /// Waits until nothing answers.
+    pub async fn went_away(&self) {
+        while self.check().is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub fn come_back(&self) {

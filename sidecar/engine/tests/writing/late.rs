@@ -14,6 +14,7 @@ use tidelog_model::{
 use tidelog_store::{LogStore, MemoryStore};
 
 use crate::rig::{Rig, request, wall};
+use crate::streams::{foreign, frame};
 
 fn received(event: &tidelog_model::Event) -> FrameEvent {
     FrameEvent::decode(&Bytes::from(canonical::encode(event))).unwrap()
@@ -116,4 +117,48 @@ async fn a_loss_noticed_late_takes_back_what_was_appended_since_and_lets_the_los
         store.event(3).await.unwrap().unwrap().digest,
         originals[0].digest
     );
+}
+
+#[tokio::test]
+async fn a_loss_that_lies_below_the_last_start_takes_back_from_where_it_happened() {
+    let rig = Rig::new();
+    let store = Rig::store();
+    let log = rig.start(store.clone()).await;
+    log.append(request("kept")).await.unwrap();
+    let (copy, witness) = (store.snapshot(), std::fs::read(rig.witness()).unwrap());
+    log.append(request("lost")).await.unwrap();
+    let lost = received(&store.event(2).await.unwrap().unwrap().event);
+    log.shut_down().await;
+
+    // Events of others take its place, and the next start proves these.
+    std::fs::write(rig.witness(), witness).unwrap();
+    let store = Arc::new(MemoryStore::restore(copy, Arc::new(wall)));
+    let log = rig.start(store.clone()).await;
+    let epoch = *log.epoch().borrow();
+    let events = vec![foreign("us#1/1", ""), foreign("us#1/2", "us#1:1")];
+    let work = frame("us", 0, 2, events, "us#1:2");
+    assert!(matches!(
+        log.work(epoch, work).await,
+        FrameOutcome::Applied { stored: 2, .. }
+    ));
+    log.shut_down().await;
+    let log = rig.start(store.clone()).await;
+    assert_eq!(log.reader().view().current().incarnation, Incarnation(1));
+
+    let mut epoch = log.epoch();
+    epoch.mark_unchanged();
+    log.report_loss(lost).await;
+    tokio::time::timeout(Duration::from_secs(5), epoch.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(log.wait_until_serving().await);
+    assert_eq!(log.reader().view().current().base, 1);
+    // Whoever had read the lost event at 2 must not go on behind it.
+    assert!(matches!(
+        log.reader().check(Position::new(Incarnation(1), 2)).await,
+        Err(PageError::Position(
+            PositionError::IncarnationChanged { .. }
+        ))
+    ));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidelog_core::{FrameEvent, FrameOutcome, Refusal};
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_model::{EventId, canonical};
-use tidelog_store::{Lease, LogStore, MemoryStore};
+use tidelog_store::{InstanceId, Lease, LogStore, MemoryStore};
 
 use crate::faulty::{Fault, Faulty, Gate};
 use crate::rig::{Rig, keyed, request, wall};
@@ -77,6 +77,58 @@ async fn a_commit_that_was_lost_while_another_writer_held_the_lease_ends_the_wri
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     not_used_again(&acknowledged, &next.unwrap());
+}
+
+#[tokio::test]
+async fn an_older_copy_in_the_running_server_is_noticed_by_what_the_writer_remembers() {
+    let running = InstanceId {
+        system: "7".into(),
+        timeline: "0".into(),
+        started: Some("2026".into()),
+    };
+    let rig = Rig::new();
+    let inner = MemoryStore::new(Arc::new(wall)).with_instance(running.clone());
+    let store = Faulty::new(Arc::new(inner));
+    let log = rig.start(store.clone()).await;
+    log.append(request("kept")).await.unwrap();
+    let copy = store.inner().snapshot();
+    let acknowledged = log.append(request("lost")).await.unwrap().ids.remove(0);
+    store.fail_next_commit(Fault::Gone);
+    let waiting = log.submit(request("t")).await;
+    store.went_away().await;
+    store.put_back(copy, running);
+    store.come_back();
+    assert!(waiting.answer().await.is_err());
+    let mut next = None;
+    for _ in 0..100 {
+        if let Ok(accepted) = log.append(request("t")).await {
+            next = Some(accepted.ids[0].clone());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    not_used_again(&acknowledged, &next.unwrap());
+}
+
+#[tokio::test]
+async fn an_older_copy_in_the_running_server_is_noticed_also_by_a_writer_that_it_fences() {
+    let running = InstanceId {
+        system: "7".into(),
+        timeline: "0".into(),
+        started: Some("2026".into()),
+    };
+    let rig = Rig::new();
+    let inner = MemoryStore::new(Arc::new(wall)).with_instance(running.clone());
+    let store = Faulty::new(Arc::new(inner));
+    let log = rig.start(store.clone()).await;
+    log.append(request("kept")).await.unwrap();
+    let copy = store.inner().snapshot();
+    let acknowledged = log.append(request("lost")).await.unwrap().ids.remove(0);
+    store.put_back(copy, running);
+    assert_eq!(log.append(request("t")).await, Err(Refusal::NotWriter));
+    assert!(log.wait_until_serving().await);
+    let next = log.append(request("t")).await.unwrap().ids.remove(0);
+    not_used_again(&acknowledged, &next);
 }
 
 #[tokio::test]

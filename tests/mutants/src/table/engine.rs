@@ -299,4 +299,11 @@ pub const MUTANTS: &[Mutant] = &[
             ENGINE.case("witness::tests::a_process_that_takes_over_again_writes_on_where_the_other_one_stopped"),
         ]),
     },
+    Mutant {
+        id: "fenced-writer-forgets-what-it-left",
+        what: "a writer that was fenced goes on although the database does not hold what it left",
+        expected: Expected::Caught(&[
+            WRITING.case("takeover::an_older_copy_in_the_running_server_is_noticed_also_by_a_writer_that_it_fences"),
+        ]),
+    },
 ];
