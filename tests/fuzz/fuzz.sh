@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the targets under libFuzzer, guided by coverage: `tests/fuzz/fuzz.sh MINUTES [TARGET...]`, 10 minutes for each target without
 # arguments. Works on stable Rust; needs cargo-fuzz (`cargo install cargo-fuzz --locked`) and a C++ compiler. What was found interesting is kept
-# in tests/fuzz/fuzz/corpus, so that the next run goes on there; an input that fails is left in tests/fuzz/fuzz/artifacts/TARGET.
+# in target/fuzz/corpus, so that the next run goes on there; an input that fails is left in target/fuzz/artifacts/TARGET.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +16,9 @@ if ! command -v cargo-fuzz >/dev/null 2>&1; then
   exit 1
 fi
 
-cd "$here/fuzz"
+mkdir -p "$here/../../target/fuzz"
+cd "$here/../../target/fuzz"
+cp "$here/fuzz/targets.toml" Cargo.toml
 # The dependencies of the house, in their versions.
 [ -f Cargo.lock ] || cp "$here/../../Cargo.lock" Cargo.lock
 cargo run --quiet --manifest-path "$here/../../Cargo.toml" -p tidelog-fuzz --bin tidelog-fuzz-seeds -- corpus
