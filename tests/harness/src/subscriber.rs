@@ -30,6 +30,9 @@ struct State {
     acknowledged: u64,
     sent: u64,
     streams: u64,
+    /// Events that came again although they had been acknowledged: a breach, unless the log had lost that acknowledgement and says so
+    /// soon. What was acknowledged, and what to say.
+    doubts: Vec<(u64, String)>,
 }
 
 /// How it follows.
@@ -112,6 +115,9 @@ impl Subscriber {
     /// Ends it and hands its record to the journal.
     pub fn stop(self) -> Subscription {
         self.task.abort();
+        for (_, text) in std::mem::take(&mut lock(&self.state).doubts) {
+            lock(&self.state).complain(&text);
+        }
         let record = self.record();
         self.journal.pages().subscriptions.push(record.clone());
         record
@@ -138,8 +144,19 @@ struct Follower {
 impl Follower {
     async fn run(self) {
         loop {
-            if let Err(status) = self.stream().await {
-                self.interrupted(&status);
+            if let Err(status) = self.stream().await
+                && let Some(safe) = self.interrupted(&status)
+                && self.mode == Mode::Consumer
+            {
+                // Its stored position lies in what was lost: only its owner may say where it goes on.
+                let request = v1::AckRequest {
+                    consumer: self.name.clone(),
+                    position: Some(safe),
+                    reset: true,
+                    ..v1::AckRequest::default()
+                };
+                // When this fails it is told again.
+                let _ = self.client.log().ack(request).await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -224,10 +241,9 @@ impl Follower {
         Ok(())
     }
 
-    fn interrupted(&self, status: &tonic::Status) {
-        let Some(error) = ApiError::from_status(status) else {
-            return;
-        };
+    /// Writes down what an error says; the last safe position when it is that a loss took this one back.
+    fn interrupted(&self, status: &tonic::Status) -> Option<v1::Position> {
+        let error = ApiError::from_status(status)?;
         let mut state = lock(&self.state);
         match error.reason {
             ErrorReason::IncarnationChanged => {
@@ -258,6 +274,7 @@ impl Follower {
             }
             _ => {}
         }
+        None
     }
 }
 
@@ -274,10 +291,11 @@ impl State {
             // At least once: what was not acknowledged comes again, and nothing that was.
             if fact.sequence <= self.acknowledged || fact.sequence > self.sent + 1 {
                 let (acknowledged, sent) = (self.acknowledged, self.sent);
-                self.complain(&format!(
+                let text = format!(
                     "goes on at {} after it acknowledged {acknowledged} (sent {sent})",
                     fact.sequence
-                ));
+                );
+                self.doubts.push((acknowledged, text));
             }
             self.record
                 .events
@@ -297,6 +315,8 @@ impl State {
         let voided = self.record.events.split_off(kept);
         self.record.voided.push(voided);
         self.record.told.push(safe.sequence);
+        self.doubts
+            .retain(|(acknowledged, _)| *acknowledged <= safe.sequence);
         self.position = Some(safe);
         self.acknowledged = self.acknowledged.min(safe.sequence);
         self.sent = self.sent.min(safe.sequence);
