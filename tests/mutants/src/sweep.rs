@@ -174,6 +174,8 @@ impl Sweep {
             }
         };
         command.env_remove(CHOOSES);
+        // What fails because of a mutant is no regression that later runs should try first.
+        command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
         if let Some(mutant) = mutant {
             command.env(CHOOSES, mutant);
         }
