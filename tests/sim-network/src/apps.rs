@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::calls::Calls;
 use crate::reader::Reader;
+use crate::weather::SET_BACK;
 use crate::world::{World, dice, lock, now_micros};
 use crate::writer::Writer;
 
@@ -51,6 +52,14 @@ pub async fn run(world: Arc<World>, locations: Vec<String>) -> turmoil::Result {
     world.say(now_micros(), &"the writers have ended");
     let heads = rest(&places).await?;
     world.say(now_micros(), &format!("at rest: {heads:?}"));
+    for calls in &places {
+        let status = calls.status().await?;
+        refusals(&status, &world);
+        for edge in status.edges.iter().filter(|edge| edge.redundant_total > 0) {
+            world.say(now_micros(), &format!("{edge:?}"));
+            world.count("edge: got what it held");
+        }
+    }
     let deadline = Instant::now() + REST_MAX;
     for reader in &readers {
         let head = heads.get(reader.location()).copied().unwrap_or_default();
@@ -86,6 +95,7 @@ async fn look(places: Vec<Calls>, world: Arc<World>) {
             let Ok(status) = calls.status().await else {
                 continue;
             };
+            refusals(&status, &world);
             let at = now_micros();
             let mut pages = world.pages();
             pages.progress.extend(incoming(&status, at));
@@ -96,6 +106,34 @@ async fn look(places: Vec<Calls>, world: Arc<World>) {
             });
         }
         sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Locations that keep the contract never refuse what another one sends. After a loss one of them may have to, for a while.
+fn refusals(status: &v1::LocationStatus, world: &World) {
+    use v1::EdgeState::{Incompatible, Rejected, Stalled};
+    let refused = status
+        .edges
+        .iter()
+        .filter(|edge| matches!(edge.state(), Stalled | Incompatible | Rejected));
+    for edge in refused {
+        world.count(&format!(
+            "edge: {} {}",
+            edge.state().as_str_name(),
+            edge.reason
+        ));
+        if world.counted(SET_BACK) == 0 {
+            let text = format!(
+                "{} says that {}->{} is {:?}: {} {}",
+                status.location,
+                edge.source,
+                edge.target,
+                edge.state(),
+                edge.reason,
+                edge.message
+            );
+            lock(&world.breaches).insert(text);
+        }
     }
 }
 

@@ -88,5 +88,7 @@ fn judge(world: &World, topology: &Topology) -> Vec<String> {
         topology: topology.truth.clone(),
     };
     let found = check_all(&history);
-    found.iter().map(ToString::to_string).collect()
+    let seen = lock(&world.breaches).clone();
+    let found = found.iter().map(ToString::to_string);
+    found.chain(seen).collect()
 }

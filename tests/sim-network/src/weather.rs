@@ -17,6 +17,9 @@ use crate::apps::HOST;
 use crate::site::Site;
 use crate::world::{EPOCH_SECONDS, World, dice};
 
+/// How a loss is counted.
+pub const SET_BACK: &str = "weather: set back";
+
 /// A simulation, as the weather needs it.
 pub struct Weather {
     world: Arc<World>,
@@ -215,7 +218,7 @@ impl Weather {
             sim.elapsed(),
             &format!("{name} is set back; {count} events were nowhere else"),
         );
-        self.world.count("weather: set back");
+        self.world.count(SET_BACK);
     }
 
     /// Events that a location wrote and nobody else holds.

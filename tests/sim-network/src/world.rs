@@ -1,6 +1,6 @@
 //! What everybody in a run shares: the dice of its seed, its trace, and the record outside of the product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +35,8 @@ pub struct World {
     pages: Mutex<Pages>,
     /// What each location showed at the end.
     pub dumps: Mutex<BTreeMap<String, Dump>>,
+    /// Breaches that somebody saw on the way.
+    pub breaches: Mutex<BTreeSet<String>>,
     /// Nothing breaks any more.
     pub calm: AtomicBool,
 }
@@ -58,6 +60,7 @@ impl World {
             trace: Mutex::new(trace),
             pages: Mutex::default(),
             dumps: Mutex::default(),
+            breaches: Mutex::default(),
             calm: AtomicBool::new(false),
         })
     }
@@ -76,6 +79,15 @@ impl World {
     /// Counts what a run has covered.
     pub fn count(&self, what: &str) {
         *lock(&self.trace).counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// How often something has happened.
+    pub fn counted(&self, what: &str) -> u64 {
+        lock(&self.trace)
+            .counts
+            .get(what)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What happened how often.
