@@ -133,10 +133,11 @@ impl World {
 
     pub fn look(&mut self, edge: usize) -> bool {
         let site = self.topology.edges[edge].source;
+        let there = self.sites[site].generation;
         let Some(process) = &mut self.sites[site].process else {
             return false;
         };
-        let elsewhere = process.leased_in != self.sites[site].generation;
+        let elsewhere = process.leased_in != there;
         let end = process.sources.get_mut(&edge);
         let Some(lookup) = end.and_then(|end| end.lookup.take()) else {
             return false;
