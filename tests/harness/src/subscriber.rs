@@ -156,7 +156,13 @@ impl Follower {
                     ..v1::AckRequest::default()
                 };
                 // When this fails it is told again.
-                let _ = self.client.log().ack(request).await;
+                if let Err(status) = self.client.log().ack(request).await
+                    && let Some(error) = ApiError::from_status(&status)
+                    && !error.reason.is_retryable()
+                {
+                    let text = format!("cannot go on at {}: {status:?}", safe.sequence);
+                    lock(&self.state).complain(&text);
+                }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
