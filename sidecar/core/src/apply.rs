@@ -42,6 +42,13 @@ impl Draft {
                         mutant!("covered-of-everybody")
                             || work.edge.behind.contains(&origin.location)
                     }));
+                // A peer that invents origins must not make a vector that no other peer takes.
+                let entries = self.core.covered_vector.len();
+                if entries > caps::VECTOR_ENTRIES_MAX {
+                    self.core = before;
+                    self.events.truncate(kept);
+                    return FrameOutcome::Stalled(FrameFault::CoveredFull { entries });
+                }
                 let progress = Progress {
                     position: frame.to + u64::from(mutant!("progress-ahead")),
                     hash: frame.hash_to,
@@ -184,7 +191,9 @@ impl Draft {
         if !mutant!("kv-misses-what-is-stored") {
             self.core.covered_vector.merge(&time);
         }
-        let entries = self.core.version_vector.len();
+        // The entry of what is appended here stays free: no peer can stop local appends.
+        let own = usize::from(self.core.version_vector.get(&self.core.origin) == 0);
+        let entries = self.core.version_vector.len() + own;
         if entries > caps::VECTOR_ENTRIES_MAX {
             let fault = FrameFault::VectorFull {
                 id: event.id.clone(),

@@ -149,6 +149,12 @@ pub enum FrameFault {
         /// Entries needed.
         entries: usize,
     },
+    /// The covered vector has no room for what the frame covers.
+    #[error("the frame makes the covered vector {entries} entries long, the limit is {limit}", limit = tidelog_model::caps::VECTOR_ENTRIES_MAX)]
+    CoveredFull {
+        /// Entries needed.
+        entries: usize,
+    },
     /// Numbers that contradict each other.
     #[error("frame ({from}, {to}] holds {events} events")]
     Malformed {

@@ -197,7 +197,7 @@ impl Target {
             return self.halt("Rejected", message, Retry::Backoff, effects);
         }
         self.status.source_head = Some((frame.head, now_micros));
-        self.status.filtered_total += frame.filtered;
+        self.status.filtered_total = self.status.filtered_total.saturating_add(frame.filtered);
         stream.queue.push_back(frame);
     }
 
@@ -215,11 +215,9 @@ impl Target {
             self.status.peer_filter_hash = filter_hash;
         }
         self.status.source_head = Some((heartbeat.head, now_micros));
-        self.status.behind_micros = Some(
-            heartbeat
-                .next_stored_at_micros
-                .map_or(0, |stored| (heartbeat.time_micros - stored).max(0)),
-        );
+        self.status.behind_micros = Some(heartbeat.next_stored_at_micros.map_or(0, |stored| {
+            heartbeat.time_micros.saturating_sub(stored).max(0)
+        }));
         if let Some((reason, message)) = heartbeat.stalled {
             let state = if reason == "VersionIncompatible" {
                 EdgeState::Incompatible
@@ -278,7 +276,7 @@ impl Target {
                 let reason = match &fault {
                     FrameFault::IdentityReused { .. } => "IdentityReused",
                     FrameFault::Limit { .. } => "EventTooLarge",
-                    FrameFault::VectorFull { .. } => "VectorFull",
+                    FrameFault::VectorFull { .. } | FrameFault::CoveredFull { .. } => "VectorFull",
                     FrameFault::NotCovered { .. }
                     | FrameFault::NeverWritten { .. }
                     | FrameFault::OutOfOrder { .. }

@@ -135,7 +135,7 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<Vec<Built>> {
     Ok(built)
 }
 
-/// `path+file:///home/x/sidecar/core#tidelog-core@0.1.0` is `tidelog-core`.
+/// `path+file:///src/sidecar/core#tidelog-core@0.1.0` is `tidelog-core`.
 fn package_name(id: &str) -> String {
     let name = id.rsplit_once('#').map_or(id, |(_, name)| name);
     name.split('@').next().unwrap_or(name).to_owned()
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_package_is_known_by_its_name() {
-        let id = "path+file:///home/x/sidecar/core#tidelog-core@0.1.0";
+        let id = "path+file:///src/sidecar/core#tidelog-core@0.1.0";
         assert_eq!(package_name(id), "tidelog-core");
     }
 }

@@ -185,6 +185,31 @@ fn a_vector_without_room_stalls_the_frame() {
 }
 
 #[test]
+fn invented_origins_make_no_covered_vector_that_nobody_takes() {
+    let mut log = Log::new();
+    let peer = Peer::new("b", vec![foreign("b#1/1", "")]);
+    let mut work = peer.frame(0, 1);
+    for i in 1..=caps::VECTOR_ENTRIES_MAX as u32 + 1 {
+        let origin = id(&format!("b#{i}/1")).origin;
+        work.frame.covered.raise(&origin, 1);
+    }
+    let outcome = log.apply(&work);
+    assert!(
+        matches!(
+            outcome,
+            FrameOutcome::Stalled(FrameFault::CoveredFull { entries: 257 })
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(log.head(), 0);
+    assert!(log.core.view().covered_vector.is_empty());
+    assert!(matches!(
+        log.apply(&peer.frame(0, 1)),
+        FrameOutcome::Applied { .. }
+    ));
+}
+
+#[test]
 fn an_own_event_beyond_the_own_history_proves_a_loss() {
     let mut log = Log::new();
     log.append_one(request(&["x"])).unwrap();

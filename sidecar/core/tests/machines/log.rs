@@ -1,6 +1,6 @@
 //! What one batch of requests turns the log into.
 
-use tidelog_core::{AppendRequest, Refusal};
+use tidelog_core::{AppendRequest, FrameFault, FrameOutcome, Refusal};
 use tidelog_model::{Cause, ChainHash, Condition, Incarnation, Position, PositionError, caps};
 use tidelog_store::{Guard, LogStore, Raise};
 
@@ -335,18 +335,22 @@ fn a_request_outside_of_the_limits_is_refused_with_the_event_that_is_wrong() {
 }
 
 #[test]
-fn a_full_vector_takes_no_other_origin() {
+fn strangers_do_not_take_the_place_of_what_is_appended_here() {
     let mut log = Log::new();
-    let events = (1..=caps::VECTOR_ENTRIES_MAX as u32).map(|i| foreign(&format!("b#{i}/{i}"), ""));
+    let all = caps::VECTOR_ENTRIES_MAX as u32;
+    let events = (1..=all).map(|i| foreign(&format!("b#{i}/{i}"), ""));
     let peer = Peer::new("b", events.collect());
-    log.apply(&peer.frame(0, caps::VECTOR_ENTRIES_MAX as u64));
-    let refused = log.append_one(request(&["x"]));
-    assert_eq!(
-        refused,
-        Err(Refusal::VectorFull {
-            entries: caps::VECTOR_ENTRIES_MAX + 1
-        })
+    let outcome = log.apply(&peer.frame(0, u64::from(all)));
+    assert!(
+        matches!(
+            outcome,
+            FrameOutcome::Stalled(FrameFault::VectorFull { entries: 257, .. })
+        ),
+        "{outcome:?}"
     );
+    log.apply(&peer.frame(0, u64::from(all) - 1));
+    assert_eq!(log.head(), u64::from(all) - 1);
+    assert!(log.append_one(request(&["x"])).is_ok());
 }
 
 #[test]
