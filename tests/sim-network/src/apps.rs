@@ -179,7 +179,9 @@ fn unrest(statuses: &[v1::LocationStatus]) -> Option<&v1::EdgeStatus> {
         .filter(|edge| edge.direction() == v1::EdgeDirection::Incoming)
         .find(|edge| {
             source(&edge.source).is_none_or(|source| {
-                edge.progress != source.head || edge.source_incarnation != source.incarnation
+                // Of an empty source there is nothing to remember, not even its incarnation.
+                edge.progress != source.head
+                    || (source.head > 0 && edge.source_incarnation != source.incarnation)
             })
         })
 }
