@@ -112,6 +112,25 @@ sim: ## The state machines in a world of chance: make sim SEEDS=20000; make sim 
 	cargo build --locked --quiet --profile sim -p tidelog-sim
 	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)
 
+.PHONY: sim-network
+# How many seeds of whole sidecars.
+NETWORK_SEEDS ?= 200
+sim-network: ## Whole sidecars on a simulated network: make sim-network NETWORK_SEEDS=200; make sim-network SEED=17 replays
+	cargo build --locked --quiet --profile sim -p tidelog-sim-network --bins
+	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim-network $(if $(SEED),--seed $(SEED),--seeds $(NETWORK_SEEDS) --from $(FROM)) $(ARGS)
+
+.PHONY: faults
+# How long, PostgreSQL and SQLite together.
+MINUTES ?= 5
+faults: ## Real processes, databases and connections are broken for MINUTES=5, and judged
+	@$(tools)/ensure-cc.sh > /dev/null
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo build --locked --quiet -p tidelog-sidecar -p tidelog-cli -p tidelog-faults --bins; \
+	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/debug/tidelog-faults --minutes $(MINUTES) $(ARGS)
+
+.PHONY: mutants
+mutants: ## Who catches the seeded bugs: fails while one of them is alive (half an hour; ARGS='--only ID', ARGS='--resume FILE')
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; export CARGO_TARGET_DIR=$${CARGO_TARGET_DIR:-target}/mutants; set -x; cargo run --locked --quiet -p tidelog-mutants -- $(ARGS)
+
 .PHONY: map
 map: ## Write the map of rooms into docs/ARCHITECTURE.md anew
 	UPDATE_EXPECT=1 cargo test --locked -p tidelog-house --test tidy architecture_shows

@@ -14,7 +14,7 @@
 //! | [`rows`] | a disk: rows of a database that are not what was written |
 //! | [`peer`] | a hostile location that was let in: the machines of an edge and the writer behind it |
 //! | [`place`] | one location over a store, for those targets that need one |
-//! | [`target`], [`mutate`], [`play`] | the list of targets, and how they are run without a fuzzer |
+//! | [`target`], [`mutate`], [`mod@play`] | the list of targets, and how they are run without a fuzzer |
 
 pub mod configuration;
 pub mod events;

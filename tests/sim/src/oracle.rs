@@ -275,11 +275,8 @@ impl Oracle {
                 event.context
             );
         }
-        let own = ledger
-            .rows
-            .iter()
-            .filter(|(_, appended_here)| *appended_here);
-        let before = own.last().map(|(i, _)| self.events[*i].event.time);
+        let mut own = ledger.rows.iter().rev().filter(|(_, here)| *here);
+        let before = own.next().map(|(i, _)| self.events[*i].event.time);
         assert!(
             before.is_none_or(|before| before < event.time),
             "HLC: {} at {} runs back behind {before:?}",
