@@ -108,6 +108,8 @@ test-integration: ## Conformance of the stores, generated files, command line, m
 # How many seeds, and the first one; with SEED one alone, with STEPS only these steps of it.
 SEEDS ?= 20000
 FROM ?= 0
+SEED ?=
+STEPS ?=
 sim: ## The state machines in a world of chance: make sim SEEDS=20000; make sim SEED=17 STEPS=3,9-12 replays
 	cargo build --locked --quiet --profile sim -p tidelog-sim
 	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)

@@ -91,6 +91,15 @@ impl Known {
                         return Ok(Some(format!("there is no package {package}")));
                     }
                 }
+                "--test" => {
+                    let name = words.next().copied().unwrap_or_default();
+                    let tests = folder.context("a test without `-p`")?.join("tests");
+                    let found = tests.join(format!("{name}.rs")).exists()
+                        || tests.join(name).join("main.rs").exists();
+                    if !found {
+                        return Ok(Some(format!("there is no test {name}")));
+                    }
+                }
                 filter if !filter.starts_with('-') => {
                     let code = code(folder.context("a test without `-p`")?)?;
                     let missing = filter.split("::").find(|part| {
