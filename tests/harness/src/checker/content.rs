@@ -65,10 +65,13 @@ pub fn i1_nothing_acknowledged_is_lost(history: &History) -> Vec<Violation> {
                         .iter()
                         .filter_map(|(name, facts)| Some((*name, *facts.get(id)?)));
                     let (holders, facts): (BTreeSet<&str>, Vec<&Fact>) = holders.unzip();
-                    // A filter may keep it from coming back to where it was written; then it must be somewhere.
-                    let belongs = facts.first().is_none_or(|fact| {
-                        Topology::reach(&edges, &holders, fact).contains(id.location.as_str())
-                    });
+                    // A filter may keep it from coming back to where it was written, and what comes back first may cover it there; then it must be
+                    // somewhere.
+                    let excused = history.topology.excused.contains(tag);
+                    let belongs = (!excused || holders.is_empty())
+                        && facts.first().is_none_or(|fact| {
+                            Topology::reach(&edges, &holders, fact).contains(id.location.as_str())
+                        });
                     if belongs {
                         findings.add(format!(
                             "{id} ({tag}) was acknowledged at {} and is not at {}; held by {holders:?}",
