@@ -14,6 +14,9 @@ use thiserror::Error;
 use tidelog_model::limit::LimitError;
 use tidelog_model::{ChainHash, Digest};
 
+use crate::v1::ReplicationMessage;
+use crate::v1::replication_message::Message;
+
 pub use position::{lineage_from_wire, lineage_to_wire};
 pub use select::Selection;
 pub use time::{micros_from_timestamp, timestamp_from_micros};
@@ -51,6 +54,16 @@ impl FieldError {
             Some(_) => format!("{parent}.{}", self.field),
         };
         self
+    }
+}
+
+impl From<Message> for ReplicationMessage {
+    /// Not sealed yet: whoever sends it does that.
+    fn from(message: Message) -> Self {
+        Self {
+            message: Some(message),
+            checksum: 0,
+        }
     }
 }
 

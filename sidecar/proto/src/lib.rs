@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`v1`] | generated messages, clients and servers |
 //! | `codec` | the buffers of a call |
+//! | `seal` | the checksum of what locations say to each other |
 //! | [`convert`] | between the wire and the model |
 //! | [`error`] | reasons, details, statuses |
 //! | [`json`] | events in JSON |
@@ -15,6 +16,7 @@ mod codec;
 pub mod convert;
 pub mod error;
 pub mod json;
+mod seal;
 pub mod v1;
 
 pub use convert::FieldError;

@@ -65,12 +65,6 @@ fn version(text: &str) -> Result<ApplicationVersion, FieldError> {
     })
 }
 
-fn message(message: Message) -> v1::ReplicationMessage {
-    v1::ReplicationMessage {
-        message: Some(message),
-    }
-}
-
 fn hash_bytes(hash: [u8; 32]) -> Bytes {
     Bytes::copy_from_slice(&hash)
 }
@@ -78,7 +72,7 @@ fn hash_bytes(hash: [u8; 32]) -> Bytes {
 impl Said {
     /// As it travels.
     pub(crate) fn to_wire(&self) -> v1::ReplicationMessage {
-        message(match self {
+        v1::ReplicationMessage::from(match self {
             Self::Open(open) => Message::Open(open_to_wire(open)),
             Self::Opened(opened) => Message::Opened(opened_to_wire(opened)),
             Self::Refused(refused) => Message::Refused(refused_to_wire(refused)),

@@ -222,8 +222,5 @@ pub fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn message(message: v1::replication_message::Message) -> Vec<u8> {
-    v1::ReplicationMessage {
-        message: Some(message),
-    }
-    .encode_to_vec()
+    v1::ReplicationMessage::from(message).encode_to_vec()
 }

@@ -49,11 +49,7 @@ impl Puppet {
     }
 
     async fn say(&self, message: Message) {
-        let message = Some(message);
-        self.say
-            .send(v1::ReplicationMessage { message })
-            .await
-            .unwrap();
+        self.say.send(message.into()).await.unwrap();
     }
 
     /// The next message but heartbeats.
@@ -425,7 +421,7 @@ pub async fn pull(net: &Net, stream: u64, version_vector: &str, credit: u64) -> 
 }
 
 /// What `us` says to begin a stream at the start of the log of `eu`.
-fn open_of_us(stream: u64, vector: &VectorTime, credit: u64) -> Message {
+pub fn open_of_us(stream: u64, vector: &VectorTime, credit: u64) -> Message {
     Message::Open(v1::Open {
         stream_id: stream,
         log: "orders".into(),
@@ -492,7 +488,7 @@ async fn a_target_that_knows_the_newest_event_is_not_suspected() {
     writing.abort();
 }
 
-async fn serving_source(events: usize) -> Net {
+pub async fn serving_source(events: usize) -> Net {
     let mut net = Net::planned(&["eu", "us"], vec![edge("eu", "us")]).await;
     net.tuning.frame_events_max = 1;
     net.start("eu").await;

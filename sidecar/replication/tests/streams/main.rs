@@ -8,4 +8,5 @@ mod hostile;
 mod live;
 mod loss;
 mod net;
+mod sealed;
 mod versions;

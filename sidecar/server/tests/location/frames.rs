@@ -37,9 +37,7 @@ async fn frames(location: &RunningLocation, until: u64) -> Vec<Vec<usize>> {
     let address = format!("http://{}", location.addresses().replication);
     let mut client = ReplicationServiceClient::connect(address).await.unwrap();
     let (out, messages) = mpsc::channel(4);
-    let first = v1::ReplicationMessage {
-        message: Some(Message::Open(open())),
-    };
+    let first = v1::ReplicationMessage::from(Message::Open(open()));
     out.send(first).await.unwrap();
     let answers = client.pull(ReceiverStream::new(messages)).await.unwrap();
     let mut answers = answers.into_inner();

@@ -139,9 +139,7 @@ impl Probe {
             return Ok(End::Broken("no answer".to_owned()));
         };
         let (out, messages) = mpsc::channel(16);
-        let message = |message| v1::ReplicationMessage {
-            message: Some(message),
-        };
+        let message = v1::ReplicationMessage::from;
         out.send(message(Message::Open(self.open(
             network,
             stream_id,
@@ -351,9 +349,7 @@ async fn a_target_with_another_past_is_sent_back(storage: Storage) -> Result<()>
         let mut stranger = Probe::default().open(&network, 3, status.spec_hash);
         "mars".clone_into(&mut stranger.target);
         let address = format!("http://{}", network.address("eu", "replication")?);
-        let open = v1::ReplicationMessage {
-            message: Some(Message::Open(stranger)),
-        };
+        let open = v1::ReplicationMessage::from(Message::Open(stranger));
         let mut client = ReplicationServiceClient::connect(address).await?;
         match client.pull(tokio_stream::once(open)).await {
             Err(_) => {}
