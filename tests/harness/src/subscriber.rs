@@ -144,27 +144,32 @@ struct Follower {
 impl Follower {
     async fn run(self) {
         loop {
-            if let Err(status) = self.stream().await
-                && let Some(safe) = self.interrupted(&status)
-                && self.mode == Mode::Consumer
-            {
-                // Its stored position lies in what was lost: only its owner may say where it goes on.
-                let request = v1::AckRequest {
-                    consumer: self.name.clone(),
-                    position: Some(safe),
-                    reset: true,
-                    ..v1::AckRequest::default()
-                };
-                // When this fails it is told again.
-                if let Err(status) = self.client.log().ack(request).await
-                    && let Some(error) = ApiError::from_status(&status)
-                    && !error.reason.is_retryable()
-                {
-                    let text = format!("cannot go on at {}: {status:?}", safe.sequence);
-                    lock(&self.state).complain(&text);
+            if let Err(status) = self.stream().await {
+                let safe = lock(&self.state).interrupted(&status);
+                if let Some(safe) = safe.filter(|_| self.mode == Mode::Consumer) {
+                    self.reset(safe).await;
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Its stored position lies in what was lost: only its owner may say where it goes on. When this fails, or the log went back once more
+    /// meanwhile, it is told again.
+    async fn reset(&self, safe: v1::Position) {
+        let request = v1::AckRequest {
+            consumer: self.name.clone(),
+            position: Some(safe),
+            reset: true,
+            ..v1::AckRequest::default()
+        };
+        if let Err(status) = self.client.log().ack(request).await
+            && let Some(error) = ApiError::from_status(&status)
+            && !error.reason.is_retryable()
+            && error.reason != ErrorReason::IncarnationChanged
+        {
+            let text = format!("cannot go on at {}: {status:?}", safe.sequence);
+            lock(&self.state).complain(&text);
         }
     }
 
@@ -246,42 +251,6 @@ impl Follower {
         }
         Ok(())
     }
-
-    /// Writes down what an error says; the last safe position when it is that a loss took this one back.
-    fn interrupted(&self, status: &tonic::Status) -> Option<v1::Position> {
-        let error = ApiError::from_status(status)?;
-        let mut state = lock(&self.state);
-        match error.reason {
-            ErrorReason::IncarnationChanged => {
-                let told = error
-                    .metadata
-                    .get(key::LAST_SAFE_POSITION)
-                    .and_then(|text| {
-                        let (incarnation, sequence) = text.split_once('/')?;
-                        Some((incarnation.parse().ok()?, sequence.parse().ok()?))
-                    });
-                match told {
-                    Some((incarnation, sequence)) => {
-                        state.go_back(v1::Position {
-                            incarnation,
-                            sequence,
-                        });
-                        // What the log knew of this consumer may have gone back further than its events.
-                        state.acknowledged = 0;
-                    }
-                    None => {
-                        state.complain(&format!("was not told the last safe position: {status:?}"));
-                    }
-                }
-            }
-            ErrorReason::PositionAhead => {
-                let text = format!("was told that its position is ahead: {}", status.message());
-                state.complain(&text);
-            }
-            _ => {}
-        }
-        None
-    }
 }
 
 impl State {
@@ -289,6 +258,37 @@ impl State {
         // It tries again and again; once is enough.
         if !self.record.complaints.iter().any(|known| known == text) {
             self.record.complaints.push(text.to_owned());
+        }
+    }
+
+    /// Writes down what an error says; the last safe position when it is that a loss took this one back.
+    fn interrupted(&mut self, status: &tonic::Status) -> Option<v1::Position> {
+        let error = ApiError::from_status(status)?;
+        match error.reason {
+            ErrorReason::IncarnationChanged => {
+                let told = error.metadata.get(key::LAST_SAFE_POSITION);
+                let Some((incarnation, sequence)) = told.and_then(|text| {
+                    let (incarnation, sequence) = text.split_once('/')?;
+                    Some((incarnation.parse().ok()?, sequence.parse().ok()?))
+                }) else {
+                    self.complain(&format!("was not told the last safe position: {status:?}"));
+                    return None;
+                };
+                let safe = v1::Position {
+                    incarnation,
+                    sequence,
+                };
+                self.go_back(safe);
+                // What the log knew of this consumer may have gone back further than its events.
+                self.acknowledged = 0;
+                Some(safe)
+            }
+            ErrorReason::PositionAhead => {
+                let text = format!("was told that its position is ahead: {}", status.message());
+                self.complain(&text);
+                None
+            }
+            _ => None,
         }
     }
 
@@ -326,5 +326,32 @@ impl State {
         self.position = Some(safe);
         self.acknowledged = self.acknowledged.min(safe.sequence);
         self.sent = self.sent.min(safe.sequence);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_that_its_position_was_lost_learns_where_to_go_on() {
+        let mut state = State::default();
+        let lost = ApiError::new(ErrorReason::IncarnationChanged, "gone")
+            .with(key::LAST_SAFE_POSITION, "7/50");
+        let safe = state.interrupted(&lost.into());
+        assert_eq!(
+            safe,
+            Some(v1::Position {
+                incarnation: 7,
+                sequence: 50
+            })
+        );
+        assert_eq!(state.position, safe);
+        assert_eq!(state.record.told, [50]);
+        let dull = ApiError::new(ErrorReason::StorageUnavailable, "later");
+        assert_eq!(state.interrupted(&dull.into()), None);
+        let mute = ApiError::new(ErrorReason::IncarnationChanged, "gone");
+        assert_eq!(state.interrupted(&mute.into()), None);
+        assert_eq!(state.record.complaints.len(), 1);
     }
 }
