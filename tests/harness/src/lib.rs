@@ -12,6 +12,7 @@
 
 pub mod checker;
 pub mod client;
+pub mod disk;
 pub mod history;
 pub mod journal;
 pub mod manifests;

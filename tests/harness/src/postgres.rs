@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use tokio::sync::OnceCell;
 
+use crate::disk::Disk;
+
 /// Oldest major version that Tidelog works with.
 pub const MAJOR_MIN: u32 = 14;
 /// The superuser of a test server.
@@ -34,6 +36,16 @@ pub struct Postgres {
     port: u16,
     server: Mutex<Option<Child>>,
     watchdog: Mutex<Child>,
+    disks: Option<Disks>,
+}
+
+/// What a server has of its own to write on.
+#[derive(Debug)]
+pub struct Disks {
+    /// Its tables, and all else but the other one.
+    pub data: Disk,
+    /// Its write-ahead log.
+    pub wal: Disk,
 }
 
 /// The server's programs, all of one directory.
@@ -64,6 +76,11 @@ impl Postgres {
 
     /// Starts a server of its own, with settings that `postgresql.conf` takes.
     pub async fn start(settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_on(None, settings).await
+    }
+
+    /// The same on disks of its own.
+    pub async fn start_on(disks: Option<Disks>, settings: &[(&str, &str)]) -> Result<Self> {
         let programs = Programs::find()?;
         let runner = Runner::choose()?;
         let directory = tempfile::Builder::new()
@@ -72,7 +89,8 @@ impl Postgres {
             .context("create a directory for PostgreSQL")?
             .keep();
         // From here on the watchdog removes the directory, whatever fails.
-        let watchdog = start_watchdog(&directory)?;
+        let data = data_of(&directory, disks.as_ref());
+        let watchdog = start_watchdog(&directory, &data)?;
         let mut server = Self {
             programs,
             runner,
@@ -81,6 +99,7 @@ impl Postgres {
             directory,
             server: Mutex::new(None),
             watchdog: Mutex::new(watchdog),
+            disks,
         };
         server.initialise(settings)?;
         let mut attempt = 0;
@@ -113,6 +132,11 @@ impl Postgres {
     /// The directory that holds the data directory, the socket and the server's log.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// What it has of its own to write on.
+    pub fn disks(&self) -> Option<&Disks> {
+        self.disks.as_ref()
     }
 
     /// How a client reaches a database over TCP.
@@ -284,8 +308,14 @@ impl Postgres {
         let password_file = self.directory.join("password");
         std::fs::write(&password_file, &self.password)?;
         if let Runner::Other { uid, gid, .. } = &self.runner {
-            chown(&self.directory, Some(*uid), Some(*gid)).context("hand over the directory")?;
-            chown(&password_file, Some(*uid), Some(*gid))?;
+            let mut theirs = vec![self.directory.clone(), password_file.clone()];
+            for disk in self.disks.iter().flat_map(Disks::both) {
+                theirs.push(disk.path());
+            }
+            for path in theirs {
+                chown(&path, Some(*uid), Some(*gid))
+                    .with_context(|| format!("hand over {}", path.display()))?;
+            }
         }
         std::fs::set_permissions(&self.directory, PermissionsExt::from_mode(0o755))?;
         std::fs::set_permissions(&password_file, PermissionsExt::from_mode(0o600))?;
@@ -299,6 +329,11 @@ impl Postgres {
             .args(["--username", USER, "--auth", "scram-sha-256"])
             .args(["--encoding", "UTF8", "--locale", "C", "--no-sync"])
             .current_dir(&self.directory);
+        if let Some(disks) = &self.disks {
+            // Small pieces: a log that has no room is seen soon.
+            command.args(["--wal-segsize", "4", "--waldir"]);
+            command.arg(disks.wal.path().join("wal"));
+        }
         let output = command
             .output()
             .with_context(|| format!("run {command:?}"))?;
@@ -345,14 +380,34 @@ impl Postgres {
         std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default()
     }
 
+    /// What it has said since its start.
+    pub fn log(&self) -> String {
+        let text = std::fs::read(self.directory.join("server.log")).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(self.directory.join("server.log")).unwrap_or_default();
+        let text = self.log();
         let skip = text.lines().count().saturating_sub(20);
         text.lines().skip(skip).collect::<Vec<_>>().join("\n")
     }
 
     fn data(&self) -> PathBuf {
-        self.directory.join("data")
+        data_of(&self.directory, self.disks.as_ref())
+    }
+}
+
+fn data_of(directory: &Path, disks: Option<&Disks>) -> PathBuf {
+    disks.map_or_else(
+        || directory.join("data"),
+        |disks| disks.data.path().join("data"),
+    )
+}
+
+impl Disks {
+    /// Both of them.
+    pub fn both(&self) -> [&Disk; 2] {
+        [&self.data, &self.wal]
     }
 }
 
@@ -532,22 +587,23 @@ fn id(arguments: &[&str]) -> Result<u32> {
 
 /// Waits for the end of the pipe, stops the server by its pid file (checked against the directory it works in, for a pid may be reused)
 /// and removes the directory. SIGQUIT lets the server end its children and give back its shared memory; nobody wants its data.
-fn start_watchdog(directory: &Path) -> Result<Child> {
+fn start_watchdog(directory: &Path, data: &Path) -> Result<Child> {
     const SCRIPT: &str = r#"
         cat >/dev/null
-        pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+        pid=$(head -n 1 "$2/postmaster.pid" 2>/dev/null)
         ours() { [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null &&
-                 { [ ! -e "/proc/$pid/cwd" ] || [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; }; }
+                 { [ ! -e "/proc/$pid/cwd" ] || [ "$(readlink "/proc/$pid/cwd")" = "$1" ]; }; }
         # Frozen processes do not hear that they are to end.
-        if ours "$1"; then kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null; kill -QUIT "$pid"; fi
+        if ours "$2"; then kill -CONT "$pid" $(cat "/proc/$pid/task/$pid/children" 2>/dev/null) 2>/dev/null; kill -QUIT "$pid"; fi
         tries=0
-        while ours "$1" && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
-        if ours "$1"; then kill -KILL "$pid"; fi
+        while ours "$2" && [ "$tries" -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
+        if ours "$2"; then kill -KILL "$pid"; fi
         rm -rf -- "$1"
     "#;
     Command::new("sh")
         .args(["-c", SCRIPT, "tidelog-watchdog"])
         .arg(directory)
+        .arg(data)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
