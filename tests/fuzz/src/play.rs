@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::path::PathBuf;
-use std::sync::Once;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
+use std::{fs, io, thread};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -34,7 +35,7 @@ pub struct Failure {
     pub case: u32,
     /// What does not hold.
     pub message: String,
-    /// Where the input was left, for `cargo fuzz run TARGET FILE`.
+    /// Where the input was left, for `tests/fuzz/fuzz.sh replay TARGET FILE`.
     pub file: Option<PathBuf>,
     /// The input, shortened while it failed.
     pub input: Vec<u8>,
@@ -105,7 +106,7 @@ pub fn play(target: &Target, seed: u64, cases: u32) -> Result<Played, Box<Failur
     Ok(Played { cases, bytes })
 }
 
-/// What a body says of an input; nothing when all holds.
+/// What a body says of an input; nothing when all holds. A panic in a thread of what it calls counts as well.
 pub fn fails(target: &Target, input: &[u8]) -> Option<String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -113,17 +114,46 @@ pub fn fails(target: &Target, input: &[u8]) -> Option<String> {
         set_hook(Box::new(move |panic| {
             if QUIET.get() {
                 WHERE.set(panic.location().map(ToString::to_string));
-            } else {
-                usual(panic);
+                return;
             }
+            // Threads of tests have the name of their test: what fails there is told there.
+            let name = thread::current().name().map(str::to_owned);
+            if name.is_none_or(|name| name.starts_with("tokio-")) {
+                let mut elsewhere = ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner);
+                elsewhere.push(panic.to_string());
+            }
+            usual(panic);
         }));
     });
     QUIET.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.body)(input)));
     QUIET.set(false);
-    let panic = outcome.err()?;
-    let place = WHERE.take().unwrap_or_default();
-    Some(format!("{} ({place})", told(panic.as_ref())))
+    if let Err(panic) = outcome {
+        let place = WHERE.take().unwrap_or_default();
+        return Some(format!("{} ({place})", told(panic.as_ref())));
+    }
+    let mut elsewhere = ELSEWHERE.lock().unwrap_or_else(PoisonError::into_inner);
+    elsewhere.pop()
+}
+
+/// Panics of threads that no test owns.
+static ELSEWHERE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Inputs that failed once, with the names of their files.
+pub fn regressions(target: &Target) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let folder = folder.join(target.name);
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let input = fs::read(&path)?;
+        files.push((path, input));
+    }
+    files.sort();
+    Ok(files)
 }
 
 thread_local! {
@@ -163,5 +193,5 @@ fn shortened(target: &Target, mut input: Vec<u8>) -> Vec<u8> {
 
 fn leave(target: &Target, input: &[u8]) -> Option<PathBuf> {
     let file = std::env::temp_dir().join(format!("tidelog-fuzz-{}", target.name));
-    std::fs::write(&file, input).ok().map(|()| file)
+    fs::write(&file, input).ok().map(|()| file)
 }

@@ -1,4 +1,6 @@
-//! Stored rows that are not what was written: one column of one row of a SQLite database gets other bytes.
+//! Stored rows that are not what was written: one column of one row of a database gets other bytes.
+
+mod postgres;
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -14,6 +16,7 @@ use tidelog_store_sqlite::{SqliteOptions, SqliteStore};
 
 use crate::place::{Place, Wait};
 use crate::sample;
+pub use postgres::{changed_in_postgres, postgres_seeds};
 
 /// Events in the log.
 pub const EVENTS: u64 = 12;
@@ -120,7 +123,7 @@ thread_local! {
     static BENCH: RefCell<Option<Bench>> = const { RefCell::new(None) };
 }
 
-/// Tables whose rows are changed, with the columns of which the digest of an event is made or which are judged when they are read.
+/// Tables of SQLite whose rows are changed, with the columns of which the digest of an event is made or which are judged when they are read.
 const COLUMNS: [(&str, &str); 15] = [
     ("event", "origin"),
     ("event", "origin_sequence"),
@@ -139,13 +142,13 @@ const COLUMNS: [(&str, &str); 15] = [
     ("head", "hash"),
 ];
 
-/// A row is read as it was written, or refused with a word about where. Nothing panics and no other event is given.
+/// A row of SQLite is read as it was written, or refused with a word about where. Nothing panics and no other event is given.
 pub fn changed(data: &[u8]) {
     BENCH.with_borrow_mut(|slot| {
         let mut bench = slot.take().unwrap_or_else(Bench::new);
         let mut u = Unstructured::new(data);
         if let Ok(table) = change(&mut bench, &mut u) {
-            judge(&bench);
+            judge(&bench.place, &bench.truth, &bench.state);
             bench.sql(&format!(
                 "INSERT OR REPLACE INTO {table} SELECT * FROM kept_{table}"
             ));
@@ -201,20 +204,16 @@ fn broken(mut bytes: Vec<u8>, u: &mut Unstructured<'_>) -> arbitrary::Result<Vec
 fn names(error: &StoreError, sequence: Option<u64>) -> bool {
     match (error, sequence) {
         (StoreError::Altered(event), Some(n)) => event.sequence == n,
-        (StoreError::Corrupted { place, .. }, Some(n)) => place.contains(&format!("event {n}")),
+        (StoreError::Corrupted { place, .. }, Some(n)) => ["event", "sequence"]
+            .iter()
+            .any(|word| place.contains(&format!("{word} {n}"))),
         (StoreError::Altered(_), None) => true,
         (StoreError::Corrupted { place, detail }, None) => !place.is_empty() && !detail.is_empty(),
         _ => false,
     }
 }
 
-fn judge(bench: &Bench) {
-    let Bench {
-        place,
-        truth,
-        state,
-        ..
-    } = bench;
+fn judge(place: &Place, truth: &[StoredEvent], state: &LogState) {
     let store = &place.store;
     for (n, written) in (1..).zip(truth) {
         match place.wait.on(store.event(n)) {
@@ -261,10 +260,15 @@ fn judge(bench: &Bench) {
 
 /// Which row and how: the bytes are choices.
 pub fn seeds() -> Vec<Vec<u8>> {
-    (0..COLUMNS.len() as u8)
+    choices(COLUMNS.len() as u8)
+}
+
+/// For each column the bytes that choose it.
+fn choices(columns: u8) -> Vec<Vec<u8>> {
+    (0..columns)
         .map(|column| {
             (0..24u8)
-                .map(|n| n.wrapping_mul(37).wrapping_add(column * 15))
+                .map(|n| n.wrapping_mul(37).wrapping_add(column.wrapping_mul(15)))
                 .collect()
         })
         .collect()

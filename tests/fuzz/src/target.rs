@@ -1,6 +1,8 @@
 //! The list of targets.
 
-use crate::{configuration, events, filters, manifests, peer, rows, texts, wire};
+use crate::{
+    calls, configuration, events, filters, manifests, peer, rows, sealed, texts, wire, witness,
+};
 
 /// A kind of input and what must hold for all of it.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +20,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: &[Target] = &[
     Target {
         name: "wire",
         body: wire::messages,
@@ -74,6 +76,34 @@ pub const TARGETS: [Target; 10] = [
         seeds: rows::seeds,
         words: &[],
         cases: 600,
+    },
+    Target {
+        name: "rows-postgres",
+        body: rows::changed_in_postgres,
+        seeds: rows::postgres_seeds,
+        words: &[],
+        cases: 600,
+    },
+    Target {
+        name: "witness",
+        body: witness::records,
+        seeds: witness::seeds,
+        words: &["tidewit1"],
+        cases: 20_000,
+    },
+    Target {
+        name: "sealed",
+        body: sealed::changed,
+        seeds: sealed::seeds,
+        words: &[],
+        cases: 10_000,
+    },
+    Target {
+        name: "calls",
+        body: calls::raw,
+        seeds: calls::seeds,
+        words: &["orders", "eu", "us", "ap"],
+        cases: 1_000,
     },
     Target {
         name: "hostile-source",
