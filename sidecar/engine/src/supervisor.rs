@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidelog_core::{
-    FrameEvent, FrameOutcome, Identity, LogCore, LogView, ProvenHead, Refusal, StopReason, Writer,
+    FrameEvent, FrameOutcome, Identity, LogCore, LogView, Memory, ProvenHead, Refusal, StopReason,
+    Writer,
 };
 use tidelog_model::{Incarnation, VectorTime, mutant};
 use tidelog_store::{
@@ -40,11 +41,8 @@ enum StartError {
 
 /// What an earlier writer of this process knew when it stopped.
 #[derive(Debug, Clone, Default)]
-struct Memory {
-    /// The last thing it acknowledged. `None` once another writer may have acknowledged more: then it proves nothing.
-    head: Option<ProvenHead>,
-    /// The same, whoever has written since: a database that does not hold it any more has lost it.
-    left: Option<ProvenHead>,
+struct Legacy {
+    memory: Memory,
     /// The event that proves a loss, if that is why it stopped.
     loss: Option<Box<FrameEvent>>,
     /// The lease was taken, or may have been taken, under one of these since.
@@ -71,7 +69,7 @@ pub(crate) struct Supervisor {
     pub(crate) counters: Arc<LogCounters>,
     /// The greatest incarnation of this location that a peer has named.
     named: Arc<AtomicU32>,
-    memory: Memory,
+    legacy: Legacy,
     /// Head and version vector at which continuity was last proven.
     proven: Option<(ProvenHead, VectorTime)>,
     /// The incarnation whose lost events are back, or are waited for no longer.
@@ -99,7 +97,7 @@ impl Supervisor {
             epoch,
             counters,
             named,
-            memory: Memory::default(),
+            legacy: Legacy::default(),
             proven: None,
             recovered: None,
             recovering_for: Duration::ZERO,
@@ -247,7 +245,7 @@ impl Supervisor {
         self.options
             .witness
             .begin(state.incarnation(), &instance, head)?;
-        self.memory = Memory::default();
+        self.legacy = Legacy::default();
         if raised || self.proven.is_none() {
             self.proven = Some((head, state.version_vector.clone()));
         }
@@ -304,20 +302,19 @@ impl Supervisor {
     /// Takes the lease, and forgets what another writer has made worthless.
     async fn take_lease(&mut self, nonce: u64) -> Result<LogState, StartError> {
         // Also when it fails: it may have been taken all the same.
-        let mine = self.memory.nonces.clone();
-        self.memory.nonces.push(nonce);
+        let mine = self.legacy.nonces.clone();
+        self.legacy.nonces.push(nonce);
         let (outcome, alone) = take_lease(&self.options, &mine, &self.lease(nonce)).await?;
-        if !alone && !mutant!("memory-outlives-another-writer") {
-            // Another writer may have acknowledged more, and a fail-over may have lost it since: an equal head proves nothing any more.
-            self.memory.head = None;
+        if !alone {
+            self.legacy.memory.not_alone();
         }
         match outcome {
             LeaseOutcome::Acquired(state) => {
-                self.memory.nonces = vec![nonce];
+                self.legacy.nonces = vec![nonce];
                 Ok(*state)
             }
             LeaseOutcome::Held(lease) => {
-                self.memory.nonces.clear();
+                self.legacy.nonces.clear();
                 Err(StartError::Held(lease))
             }
         }
@@ -341,35 +338,28 @@ impl Supervisor {
         }
         self.publisher.suspend();
         self.status.send_modify(|s| s.writer_since_micros = None);
-        self.memory = match reason {
+        self.legacy = Legacy {
+            memory: Memory::after(&reason, head),
+            ..Legacy::default()
+        };
+        match reason {
             StopReason::ShutDown => {
                 self.close_inbox().await;
                 self.finish(head, &nonces).await;
                 return Ended::ShutDown;
             }
-            StopReason::LossProven(event) => Memory {
-                head: Some(head),
-                left: Some(head),
-                loss: Some(event),
-                nonces,
-            },
+            StopReason::LossProven(event) => {
+                self.legacy.loss = Some(event);
+                self.legacy.nonces = nonces;
+            }
             StopReason::Fenced => {
                 tracing::warn!(log = %self.options.log, location = %self.options.location, "fenced: another writer took over");
-                Memory {
-                    left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
-                    ..Memory::default()
-                }
             }
             StopReason::StateChanged(detail) => {
                 tracing::error!(log = %self.options.log, location = %self.options.location, detail, "the database changed under the writer");
-                Memory {
-                    head: Some(head),
-                    left: Some(head),
-                    loss: None,
-                    nonces,
-                }
+                self.legacy.nonces = nonces;
             }
-        };
+        }
         if shut_down {
             return Ended::ShutDown;
         }

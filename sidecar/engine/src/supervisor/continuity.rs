@@ -4,12 +4,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tidelog_core::{
-    FrameEvent, Identity, LogCore, StartDecision, decide_start, next_incarnation, plan_late_raise,
+    FrameEvent, Identity, LogCore, Recall, StartDecision, decide_start, next_incarnation,
+    plan_late_raise,
 };
 use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
 
-use super::{Memory, StartError, Supervisor};
+use super::{Legacy, StartError, Supervisor};
 
 impl Supervisor {
     /// Another writer may have raised late, and written anew what was proven here.
@@ -33,43 +34,28 @@ impl Supervisor {
         let witness = self.options.witness.load()?;
         let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
         self.check_proven().await?;
-        let Memory {
-            head, left, loss, ..
-        } = self.memory.clone();
+        let Legacy { memory, loss, .. } = self.legacy.clone();
         if let Some(loss) = &loss {
             if self.lacks(&state, loss).await? {
                 return Ok((self.raise_late(nonce, state, known, loss).await?, true));
             }
             tracing::info!(log = %self.options.log, location = %self.options.location, event = %loss.event.id, "what seemed lost is here: another writer had written it");
         }
-        // A raise leaves head and hash as they are: a database that has lost one is judged by the witness, which knows it.
+        let hash_at = match memory.position() {
+            Some(position) => store.hash_at(position).await?,
+            None => None,
+        };
         let served = self.status.borrow().incarnation;
-        if let Some(left) = head.or(left)
-            && (state.incarnation() >= served || mutant!("continues-in-an-incarnation-it-has-left"))
-        {
-            // The running writer's memory: what it last saw committed is still the head.
-            if head.is_some() && (state.head, state.hash) == (left.sequence, left.hash) {
-                return Ok((state, false));
-            }
-            // Another writer that has raised meanwhile may have written the history anew.
-            let comparable = head.is_some() || state.incarnation() == served;
-            if comparable
-                && store.hash_at(left.sequence).await? != Some(left.hash)
-                && !mutant!("memory-of-another-history-ignored")
-            {
-                let reason = format!(
-                    "the database no longer holds position {} as this process left it",
-                    left.sequence
-                );
+        match memory.recall(&state, served, hash_at) {
+            Recall::Nothing => {}
+            Recall::Unchanged => return Ok((state, false)),
+            Recall::Lost(reason) => {
                 let entry = LineageEntry {
                     incarnation: self.above(known.max(state.incarnation())),
                     base: state.head,
                 };
-                return Ok((
-                    self.raise(nonce, &state, entry, None, &reason, witness.is_some())
-                        .await?,
-                    true,
-                ));
+                let state = self.raise(nonce, &state, entry, None, &reason, witness.is_some());
+                return Ok((state.await?, true));
             }
         }
         let witnessed = witness

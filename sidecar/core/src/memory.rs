@@ -1,0 +1,91 @@
+//! What a process remembers of its log from one of its writers to the next, and what that proves.
+//!
+//! It proves more than a witness may, and other things: the database may be the same running server as before and yet hold an older copy that
+//! somebody has put back into it.
+
+use tidelog_model::{ChainHash, Incarnation, mutant};
+use tidelog_store::LogState;
+
+use crate::witness::ProvenHead;
+use crate::writer::StopReason;
+
+/// What the last writer of a process left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// The last thing it acknowledged. `None` once another writer may have acknowledged more: then it proves nothing.
+    pub head: Option<ProvenHead>,
+    /// The same, whoever has written since: a database that does not hold it any more has lost it.
+    pub left: Option<ProvenHead>,
+}
+
+/// What a memory says about a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recall {
+    /// Nothing that counts: the witness decides.
+    Nothing,
+    /// It is as the last writer left it.
+    Unchanged,
+    /// It has lost what the last writer left: the incarnation has to be raised. The reason is for people.
+    Lost(String),
+}
+
+impl Memory {
+    /// Of a writer that stopped at a head.
+    pub fn after(reason: &StopReason, head: ProvenHead) -> Self {
+        match reason {
+            StopReason::ShutDown => Self::default(),
+            StopReason::Fenced => Self {
+                head: None,
+                left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
+            },
+            StopReason::StateChanged(_) | StopReason::LossProven(_) => Self {
+                head: Some(head),
+                left: Some(head),
+            },
+        }
+    }
+
+    /// Somebody else may have held the lease since: more may have been acknowledged, and a fail-over may have lost it. An equal head proves
+    /// nothing any more.
+    pub fn not_alone(&mut self) {
+        if !mutant!("memory-outlives-another-writer") {
+            self.head = None;
+        }
+    }
+
+    /// Where the hash chain of the database has to be looked up for [`Self::recall`].
+    pub fn position(&self) -> Option<u64> {
+        self.head.or(self.left).map(|left| left.sequence)
+    }
+
+    /// Judges a database. `served` is the incarnation in which the last writer served; `hash_at` the database's hash chain at
+    /// [`Self::position`], `None` when that lies beyond its head.
+    pub fn recall(
+        &self,
+        state: &LogState,
+        served: Incarnation,
+        hash_at: Option<ChainHash>,
+    ) -> Recall {
+        let Some(left) = self.head.or(self.left) else {
+            return Recall::Nothing;
+        };
+        // A raise leaves head and hash as they are: a database that has lost one is judged by the witness, which knows it.
+        if state.incarnation() < served && !mutant!("continues-in-an-incarnation-it-has-left") {
+            return Recall::Nothing;
+        }
+        // The running writer's memory: what it last saw committed is still the head.
+        if self.head.is_some() && (state.head, state.hash) == (left.sequence, left.hash) {
+            return Recall::Unchanged;
+        }
+        // Another writer that has raised meanwhile may have written the history anew.
+        let comparable = self.head.is_some() || state.incarnation() == served;
+        if comparable && hash_at != Some(left.hash) && !mutant!("memory-of-another-history-ignored")
+        {
+            return Recall::Lost(format!(
+                "the database no longer holds position {} as this process left it",
+                left.sequence
+            ));
+        }
+        Recall::Nothing
+    }
+}
