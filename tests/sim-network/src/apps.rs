@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rand::Rng as _;
-use tidelog_harness::client::incoming;
-use tidelog_harness::record::Life;
 use tidelog_proto::v1;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::calls::Calls;
 use crate::reader::Reader;
-use crate::weather::SET_BACK;
 use crate::world::{World, dice, lock, now_micros};
 use crate::writer::Writer;
 
@@ -45,7 +42,6 @@ pub async fn run(world: Arc<World>, locations: Vec<String>) -> turmoil::Result {
     for number in 0..dice.random_range(2..8) {
         writing.spawn(Writer::new(number, &places, &world).run());
     }
-    following.spawn(look(places.clone(), world.clone()));
     while let Some(ended) = writing.join_next().await {
         ended?;
     }
@@ -54,7 +50,6 @@ pub async fn run(world: Arc<World>, locations: Vec<String>) -> turmoil::Result {
     world.say(now_micros(), &format!("at rest: {heads:?}"));
     for calls in &places {
         let status = calls.status().await?;
-        refusals(&status, &world);
         for edge in status.edges.iter().filter(|edge| edge.redundant_total > 0) {
             world.say(now_micros(), &format!("{edge:?}"));
             world.count("edge: got what it held");
@@ -86,55 +81,6 @@ pub async fn run(world: Arc<World>, locations: Vec<String>) -> turmoil::Result {
         lock(&world.dumps).insert(calls.location.clone(), dump);
     }
     Ok(())
-}
-
-/// Writes down which incarnations are in force and how far the edges are, every now and then.
-async fn look(places: Vec<Calls>, world: Arc<World>) {
-    loop {
-        for calls in &places {
-            let Ok(status) = calls.status().await else {
-                continue;
-            };
-            refusals(&status, &world);
-            let at = now_micros();
-            let mut pages = world.pages();
-            pages.progress.extend(incoming(&status, at));
-            pages.lives.push(Life {
-                at,
-                location: status.location.clone(),
-                incarnation: status.incarnation,
-            });
-        }
-        sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// Locations that keep the contract never refuse what another one sends. After a loss one of them may have to, for a while.
-fn refusals(status: &v1::LocationStatus, world: &World) {
-    use v1::EdgeState::{Incompatible, Rejected, Stalled};
-    let refused = status
-        .edges
-        .iter()
-        .filter(|edge| matches!(edge.state(), Stalled | Incompatible | Rejected));
-    for edge in refused {
-        world.count(&format!(
-            "edge: {} {}",
-            edge.state().as_str_name(),
-            edge.reason
-        ));
-        if world.counted(SET_BACK) == 0 {
-            let text = format!(
-                "{} says that {}->{} is {:?}: {} {}",
-                status.location,
-                edge.source,
-                edge.target,
-                edge.state(),
-                edge.reason,
-                edge.message
-            );
-            lock(&world.breaches).insert(text);
-        }
-    }
 }
 
 fn ensure_in(deadline: Instant, what: impl FnOnce() -> String) -> Result<()> {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tidelog_harness::client::{incoming, refusal};
 use tidelog_harness::record::{Answer, Dump, Fact, Id, Vector, hex};
-use tidelog_proto::v1;
 use tidelog_proto::v1::admin_service_client::AdminServiceClient;
 use tidelog_proto::v1::log_service_client::LogServiceClient;
+use tidelog_proto::{ApiError, ErrorReason, v1};
 use tonic::Status;
 use tonic::transport::Channel;
 
@@ -43,20 +43,36 @@ impl Calls {
     /// Appends, and says what became of it.
     pub async fn append(&self, request: v1::AppendRequest) -> Answer {
         match within(self.log().append(request)).await {
-            Ok(response) => {
-                let response = response.into_inner();
-                Answer::Ok {
-                    ids: response.ids.iter().map(Id::from).collect(),
-                    token: Vector::from(&response.token.unwrap_or_default()),
-                    replayed: response.replayed,
-                }
-            }
+            Ok(response) => taken(response.into_inner()),
             Err(status) => refusal(&status),
         }
     }
 
-    /// Reads the events of a key; all when it is empty.
-    pub async fn read(&self, key: &str) -> Result<Vec<Fact>, Status> {
+    /// Appends one after the other over one stream. What was not answered when it ended as it should was not taken.
+    pub async fn append_stream(&self, requests: Vec<v1::AppendRequest>) -> Vec<Answer> {
+        let count = requests.len();
+        let mut answers = Vec::new();
+        let ended = within(async {
+            let requests = futures_util::stream::iter(requests);
+            let mut stream = self.log().append_stream(requests).await?.into_inner();
+            while let Some(response) = stream.message().await? {
+                answers.push(answer(response));
+            }
+            Ok(())
+        })
+        .await;
+        let rest = match ended {
+            Ok(()) => Answer::Unknown {
+                message: "the stream ended without an answer".to_owned(),
+            },
+            Err(status) => refusal(&status),
+        };
+        answers.resize(count, rest);
+        answers
+    }
+
+    /// Reads the events of a key, all when it is empty, and up to which position.
+    pub async fn read(&self, key: &str) -> Result<(Vec<Fact>, v1::Position), Status> {
         let select = (!key.is_empty()).then(|| v1::Selector {
             keys: vec![key.to_owned()],
             ..v1::Selector::default()
@@ -67,11 +83,12 @@ impl Calls {
         };
         within(async {
             let mut stream = self.log().read(request).await?.into_inner();
-            let mut facts = Vec::new();
+            let (mut facts, mut position) = (Vec::new(), v1::Position::default());
             while let Some(part) = stream.message().await? {
                 facts.extend(part.events.iter().map(Fact::from));
+                position = part.position.unwrap_or(position);
             }
-            Ok(facts)
+            Ok((facts, position))
         })
         .await
     }
@@ -128,7 +145,7 @@ impl Calls {
     /// Everything that the location shows. The log must be at rest.
     pub async fn dump(&self) -> Result<Dump> {
         let before = self.status().await?;
-        let (facts, listed) = (self.read("").await?, self.list().await?);
+        let ((facts, _), listed) = (self.read("").await?, self.list().await?);
         let status = self.status().await?;
         let name = &self.location;
         ensure!(
@@ -156,6 +173,34 @@ impl Calls {
             edges: incoming(&status, 0),
             warnings: status.warnings,
         })
+    }
+}
+
+fn taken(response: v1::AppendResponse) -> Answer {
+    Answer::Ok {
+        ids: response.ids.iter().map(Id::from).collect(),
+        token: Vector::from(&response.token.unwrap_or_default()),
+        replayed: response.replayed,
+    }
+}
+
+/// One answer of a stream.
+fn answer(response: v1::AppendStreamResponse) -> Answer {
+    use v1::append_stream_response::Result::{Error, Ok};
+    match response.result {
+        Some(Ok(response)) => taken(response),
+        Some(Error(status)) => match ApiError::from_rpc_status(&status).map(|error| error.reason) {
+            None | Some(ErrorReason::OutcomeUnknown) => Answer::Unknown {
+                message: status.message,
+            },
+            Some(reason) => Answer::Refused {
+                reason: reason.as_str().to_owned(),
+                message: status.message,
+            },
+        },
+        None => Answer::Unknown {
+            message: "an answer without content".to_owned(),
+        },
     }
 }
 

@@ -9,23 +9,29 @@
 //! |---|---|
 //! | [`run`] | one run, from a seed to a verdict |
 //! | [`seeds`] | many of them, each in a process of its own |
+//! | [`mutants`] | the same with a bug in the product: which of them are noticed |
 //! | [`topology`] | who is linked to whom: drawn, and planned by the planner |
-//! | [`site`] | a location: what it is started with, and what survives it |
+//! | [`tuning`] | bounds and pauses of each location |
+//! | [`site`], [`watch`] | a location: what it is started with, what survives it, what it says of itself |
 //! | [`disk`] | its database, with delays and failures |
 //! | [`wire`] | the simulated network as the product's and the clients' |
 //! | [`weather`] | what breaks, and when |
-//! | [`calls`], [`writer`], [`reader`] | those who use the log, and what they write down |
+//! | [`calls`], [`writer`], [`request`], [`reader`] | those who use the log, and what they write down |
 //! | [`apps`] | all of them together, and the end: at rest, shown, judged |
 //! | [`world`] | what all of them share: the seed's dice, the trace, the record |
 
 pub mod apps;
 pub mod calls;
 pub mod disk;
+pub mod mutants;
 pub mod reader;
+pub mod request;
 pub mod run;
 pub mod seeds;
 pub mod site;
 pub mod topology;
+pub mod tuning;
+pub mod watch;
 pub mod weather;
 pub mod wire;
 pub mod world;

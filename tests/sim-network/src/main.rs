@@ -4,8 +4,9 @@ use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use tidelog_sim_network::mutants;
 use tidelog_sim_network::seeds::{Runner, Tally};
 
 #[derive(Parser)]
@@ -23,6 +24,9 @@ struct Args {
     /// Seeds at the same time; as many as there are processors when 0.
     #[arg(long, default_value_t = 0)]
     jobs: usize,
+    /// Runs the seeds with each of these bugs until one notices it, and fails when none does; all that have to be noticed when empty
+    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 0.., conflicts_with = "seed")]
+    mutants: Option<Vec<String>>,
 }
 
 fn main() -> Result<ExitCode> {
@@ -34,7 +38,12 @@ fn main() -> Result<ExitCode> {
             0 => std::thread::available_parallelism()?.get(),
             jobs => jobs,
         },
+        mutant: None,
+        stops: false,
     };
+    if let Some(asked) = &args.mutants {
+        return hunt(&args, asked, &runner);
+    }
     let (from, count) = args.seed.map_or((args.from, args.seeds), |seed| (seed, 1));
     let begun = Instant::now();
     let tally = runner.all(from, count, |outcome| {
@@ -49,6 +58,47 @@ fn main() -> Result<ExitCode> {
     let _ = writeln!(stderr());
     tell(&tally, begun.elapsed().as_secs_f64(), from, &runner)?;
     Ok(if tally.failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Looks which bugs are noticed.
+fn hunt(args: &Args, asked: &[String], runner: &Runner) -> Result<ExitCode> {
+    ensure!(
+        cfg!(feature = "mutants"),
+        "there are no mutants in this build; build it with `--features mutants` into a target directory of its own"
+    );
+    let all: Vec<String> = mutants::NOTICED.iter().map(ToString::to_string).collect();
+    let asked = if asked.is_empty() { &all } else { asked };
+    let mut alive = 0;
+    for mutant in asked {
+        let verdict = mutants::hunt(runner, mutant, args.from, args.seeds);
+        let took = verdict.took.as_secs();
+        let seeds = verdict.seeds;
+        match verdict.noticed {
+            Some((seed, what)) => {
+                let what: String = what.chars().take(160).collect();
+                let what = what.replace('\n', " ");
+                writeln!(
+                    stdout(),
+                    "{mutant:<40} noticed by seed {seed} after {seeds} seeds, {took} s: {what}"
+                )?;
+            }
+            None => {
+                alive += 1;
+                writeln!(stdout(), "{mutant:<40} ALIVE after {seeds} seeds, {took} s")?;
+            }
+        }
+    }
+    writeln!(
+        stdout(),
+        "{} of {} noticed",
+        asked.len() - alive,
+        asked.len()
+    )?;
+    Ok(if alive == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -36,9 +36,9 @@ pub struct Outcome {
 
 /// Runs a seed. Clock and randomness of the process must come from the seed as well: see the program that does it.
 pub fn run(seed: u64, show: bool) -> Result<Outcome> {
-    let world = World::new(seed, show);
     let mut dice = dice(seed, "network");
     let topology = Topology::draw(&mut dice)?;
+    let world = World::new(seed, topology.filtered, show);
     world.count(&format!("links: {}", topology.kind));
     let mut sim = Builder::new()
         .rng_seed(dice.random())
@@ -60,7 +60,7 @@ pub fn run(seed: u64, show: bool) -> Result<Outcome> {
     }
     let names: Vec<String> = sites.iter().map(|site| site.name.clone()).collect();
     sim.client(apps::HOST, apps::run(world.clone(), names));
-    let mut weather = Weather::new(&sites, !topology.filtered, &world);
+    let mut weather = Weather::new(&sites, &world);
     let ended = loop {
         match sim.step() {
             Ok(false) => weather.blow(&mut sim),

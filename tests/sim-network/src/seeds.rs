@@ -13,7 +13,7 @@ use crate::run::Outcome;
 use crate::world::lock;
 
 /// Real time after which a seed is given up.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Runs seeds with the program that runs one.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub struct Runner {
     pub program: PathBuf,
     /// Seeds at the same time.
     pub jobs: usize,
+    /// A bug to build on, in a program that has them: see `tests/mutants`.
+    pub mutant: Option<String>,
+    /// No seed is begun any more once one has failed.
+    pub stops: bool,
 }
 
 /// What many seeds did.
@@ -46,7 +50,11 @@ impl Runner {
         reason = "there is no executor here: a thread waits for its child"
     )]
     pub fn one(&self, seed: u64) -> Result<Outcome> {
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if let Some(mutant) = &self.mutant {
+            command.env("TIDELOG_MUTANT", mutant);
+        }
+        let mut child = command
             .arg(seed.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -80,7 +88,8 @@ impl Runner {
                 scope.spawn(|| {
                     loop {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= from.saturating_add(count) {
+                        let done = seed >= from.saturating_add(count);
+                        if done || (self.stops && !lock(&tally).failed.is_empty()) {
                             break;
                         }
                         match self.one(seed) {

@@ -16,6 +16,7 @@ use tidelog_store::InstanceId;
 use tokio::sync::Notify;
 
 use crate::disk::Disk;
+use crate::watch::watch;
 use crate::wire::{ADMIN, API, REPLICATION, dialler, listen};
 use crate::world::{World, dice, lock, now_micros};
 
@@ -75,7 +76,10 @@ impl Site {
                 .await
             {
                 Ok(location) => {
-                    stop.notified().await;
+                    tokio::select! {
+                        () = stop.notified() => {}
+                        () = watch(&location, &self.world) => {}
+                    }
                     location.shut_down().await;
                     self.world
                         .say(now_micros(), &format!("{} has stopped", self.name));

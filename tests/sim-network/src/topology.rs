@@ -5,10 +5,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, ensure};
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
 use tidelog_config::{
     Application, Config, Dial, EdgeFilter, Endpoint, Hash64, Incoming, LagThreshold, Memory,
-    Outgoing, Peer, Span, Storage,
+    Outgoing, Peer, Storage,
 };
 use tidelog_harness::history::Topology as Truth;
 use tidelog_model::LocationName;
@@ -17,6 +16,7 @@ use tidelog_topology::{
     PointDirection, Side, Topology as Shape,
 };
 
+use crate::tuning;
 use crate::wire::REPLICATION;
 
 const NAMES: [&str; 5] = ["eu", "us", "ap", "sa", "af"];
@@ -48,10 +48,7 @@ impl Topology {
                 name: format!("link-{number}"),
                 topology,
                 filters: filtered.then(own).into_iter().collect(),
-                batch: tidelog_topology::Batch {
-                    max_events: *[3, 50, 1_000].choose(dice).unwrap_or(&1_000),
-                    ..tidelog_topology::Batch::default()
-                },
+                batch: tidelog_topology::Batch::default(),
                 lag_threshold: tidelog_topology::LagThreshold::default(),
                 paused: false,
             })
@@ -76,7 +73,7 @@ impl Topology {
         }
         let configs = names
             .iter()
-            .map(|name| config(&plan, name))
+            .map(|name| config(&plan, name, filtered, dice))
             .collect::<Result<_>>()?;
         Ok(Self {
             kind,
@@ -163,7 +160,7 @@ fn plan(names: &[&str], links: &[Link]) -> Plan {
     Planner::new().plan(&log, links)
 }
 
-fn config(plan: &Plan, name: &str) -> Result<Config> {
+fn config(plan: &Plan, name: &str, filtered: bool, dice: &mut StdRng) -> Result<Config> {
     let location = LocationName::new(name)?;
     let mut config = Config::new(
         plan.log.clone(),
@@ -176,8 +173,7 @@ fn config(plan: &Plan, name: &str) -> Result<Config> {
     };
     config.plan_id = Hash64(plan.plan_id.get());
     config.spec_hash = plan.spec_hash.to_string();
-    config.writer.recovering = Span::secs(5);
-    config.replication.backoff_max = Span::secs(2);
+    tuning::draw(&mut config, filtered, dice);
     for edge in plan.edges_at(name) {
         let other = if edge.target == name {
             config.edges.incoming.push(incoming(edge)?);

@@ -10,15 +10,34 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use tidelog_harness::record::Id;
-use tidelog_store::{LogStore as _, MemorySnapshot};
+use tidelog_store::{LogStore as _, MemorySnapshot, MemoryStore};
 use turmoil::Sim;
 
 use crate::apps::HOST;
 use crate::site::Site;
-use crate::world::{EPOCH_SECONDS, World, dice};
+use crate::world::{EPOCH_SECONDS, World, dice, now_micros};
 
-/// How a loss is counted.
-pub const SET_BACK: &str = "weather: set back";
+/// A location goes back to an older copy of its database.
+struct Loss {
+    site: usize,
+    /// When the copy is made. Never: it goes back to nothing at all.
+    copied_at: Option<Duration>,
+    copy: Option<MemorySnapshot>,
+    back_at: Duration,
+}
+
+impl Loss {
+    fn draw(dice: &mut StdRng, sites: usize, end: Duration) -> Self {
+        let back_at = end.mul_f64(dice.random_range(0.3..0.9));
+        let copied_at = back_at.mul_f64(dice.random_range(0.3..1.0));
+        Self {
+            site: dice.random_range(0..sites),
+            copied_at: dice.random_bool(0.8).then_some(copied_at),
+            copy: None,
+            back_at,
+        }
+    }
+}
 
 /// A simulation, as the weather needs it.
 pub struct Weather {
@@ -33,27 +52,26 @@ pub struct Weather {
     stopping: BTreeSet<usize>,
     /// How far apart things happen.
     pace_millis: u64,
-    copy: Option<(usize, MemorySnapshot)>,
-    may_restore: bool,
+    loss: Option<Loss>,
     /// Until then no connection is broken: what was lost is on its way back.
     peace_until: Duration,
 }
 
 impl Weather {
     /// The weather of a seed. Only where nothing is filtered may a location go back to an older copy.
-    pub fn new(sites: &[Arc<Site>], may_restore: bool, world: &Arc<World>) -> Self {
+    pub fn new(sites: &[Arc<Site>], world: &Arc<World>) -> Self {
         let mut dice = dice(world.seed, "weather");
-        let end = Duration::from_millis(dice.random_range(4_000..16_000));
+        let end = Duration::from_millis(dice.random_range(3_000..9_000));
+        let loses = dice.random_bool(0.5) && !world.filtered;
         Self {
             world: world.clone(),
             sites: sites.to_vec(),
-            next: Duration::from_millis(dice.random_range(100..2_000)),
+            next: Duration::from_millis(dice.random_range(100..1_000)),
             end,
             dead: Vec::new(),
             stopping: BTreeSet::new(),
-            pace_millis: [200, 800, 3_000][dice.random_range(0..3)],
-            copy: None,
-            may_restore: may_restore && dice.random_bool(0.6),
+            pace_millis: [200, 600, 2_000][dice.random_range(0..3)],
+            loss: loses.then(|| Loss::draw(&mut dice, sites.len(), end)),
             peace_until: Duration::ZERO,
             dice,
         }
@@ -69,13 +87,14 @@ impl Weather {
             return self.clear_up(sim);
         }
         self.raise_the_dead(sim, now);
+        self.lose(sim, now);
         if now < self.next {
             return;
         }
         let pause = self.dice.random_range(1..self.pace_millis);
         self.next = now + Duration::from_millis(pause);
         let site = self.dice.random_range(0..self.sites.len());
-        match self.dice.random_range(0..20) {
+        match self.dice.random_range(0..18) {
             0..=2 => self.between(sim, "cut", |sim, a, b| sim.partition(a, b)),
             3 => self.between(sim, "cut one way", |sim, a, b| sim.partition_oneway(a, b)),
             4 | 5 => self.between(sim, "hold", |sim, a, b| sim.hold(a, b)),
@@ -94,11 +113,7 @@ impl Weather {
                 self.world.count("weather: clock");
                 self.sites[site].skew(skew);
             }
-            17 if self.copy.is_none() => {
-                self.copy = Some((site, self.sites[site].disk.snapshot()));
-            }
-            17..=19 => self.set_back(sim),
-            _ => {}
+            _ => self.kill(sim, site),
         }
     }
 
@@ -194,31 +209,36 @@ impl Weather {
     }
 
     /// A location goes back to an older copy of its database, announced to nobody.
-    fn set_back(&mut self, sim: &mut Sim<'_>) {
-        if !self.may_restore {
-            return;
-        }
-        let Some((site, copy)) = self.copy.take() else {
+    fn lose(&mut self, sim: &mut Sim<'_>, now: Duration) {
+        let Some(mut loss) = self.loss.take() else {
             return;
         };
-        if self.is_down(site) {
-            self.copy = Some((site, copy));
+        if loss.copy.is_none() && loss.copied_at.is_some_and(|at| at <= now) {
+            loss.copy = Some(self.sites[loss.site].disk.snapshot());
+        }
+        // Who is stopping or dead goes back when it lives.
+        if now < loss.back_at || self.is_down(loss.site) {
+            self.loss = Some(loss);
             return;
         }
-        self.may_restore = false;
         self.mend(sim);
-        self.peace_until = sim.elapsed() + Duration::from_secs(8);
-        let name = self.sites[site].name.clone();
-        self.kill(sim, site);
-        let alone = self.held_only_at(site);
+        self.peace_until = now + Duration::from_secs(8);
+        let name = self.sites[loss.site].name.clone();
+        self.kill(sim, loss.site);
+        let alone = self.held_only_at(loss.site);
         let count = alone.len();
         self.world.pages().may_be_lost.extend(alone);
-        self.sites[site].disk.restore(copy);
+        let disk = &self.sites[loss.site].disk;
+        disk.restore(
+            loss.copy
+                .unwrap_or_else(|| MemoryStore::new(Arc::new(now_micros)).snapshot()),
+        );
+        self.world.lost.store(true, Ordering::Relaxed);
         self.happens(
-            sim.elapsed(),
+            now,
             &format!("{name} is set back; {count} events were nowhere else"),
         );
-        self.world.count(SET_BACK);
+        self.world.count("weather: set back");
     }
 
     /// Events that a location wrote and nobody else holds.

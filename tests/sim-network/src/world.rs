@@ -39,6 +39,10 @@ pub struct World {
     pub breaches: Mutex<BTreeSet<String>>,
     /// Nothing breaks any more.
     pub calm: AtomicBool,
+    /// Some of the links let only some events pass.
+    pub filtered: bool,
+    /// A location has lost something.
+    pub lost: AtomicBool,
 }
 
 #[derive(Default)]
@@ -50,7 +54,7 @@ struct Trace {
 
 impl World {
     /// A world at its beginning; it tells its trace on standard error when asked to.
-    pub fn new(seed: u64, show: bool) -> Arc<Self> {
+    pub fn new(seed: u64, filtered: bool, show: bool) -> Arc<Self> {
         let trace = Trace {
             show,
             ..Trace::default()
@@ -62,6 +66,8 @@ impl World {
             dumps: Mutex::default(),
             breaches: Mutex::default(),
             calm: AtomicBool::new(false),
+            filtered,
+            lost: AtomicBool::new(false),
         })
     }
 
@@ -81,13 +87,11 @@ impl World {
         *lock(&self.trace).counts.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// How often something has happened.
-    pub fn counted(&self, what: &str) -> u64 {
-        lock(&self.trace)
-            .counts
-            .get(what)
-            .copied()
-            .unwrap_or_default()
+    /// Somebody saw a promise being broken.
+    pub fn breach(&self, what: &str) {
+        if lock(&self.breaches).insert(what.to_owned()) {
+            self.say(now_micros(), &format!("BREACH {what}"));
+        }
     }
 
     /// What happened how often.
@@ -103,6 +107,16 @@ impl World {
     /// The record.
     pub fn pages(&self) -> MutexGuard<'_, Pages> {
         lock(&self.pages)
+    }
+
+    /// Whether a location has gone back to an older copy: some promises then hold for the others only, or for a while not.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything that was written has to be everywhere in the end, and stays where it was seen.
+    pub fn keeps_everything(&self) -> bool {
+        !self.filtered && !self.has_lost()
     }
 
     /// Whether everything is mended.

@@ -1,22 +1,22 @@
-//! A writer: appends, insists, reads, travels; remembers what it has seen, and writes everything down.
+//! A writer: appends, insists, repeats, reads, travels, and looks whether what it was told is true.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
-use tidelog_harness::record::{Answer, Attempt, Condition, Fact, Id, Seen, Vector};
-use tidelog_harness::session::to_wire;
+use tidelog_harness::record::{Answer, Condition, Fact, Id};
 use tidelog_proto::{ErrorReason, v1};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::calls::Calls;
+use crate::request::{Memory, Prepared, Unless};
 use crate::world::{World, dice, now_micros};
 
-/// Tries of one request before its writer turns to something else.
-const TRIES_MAX: usize = 25;
+/// How long a writer insists before it turns to something else.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it insists when everything was mended: then whatever may be repeated has to be taken in the end.
+const PATIENCE_IN_CALM: Duration = Duration::from_mins(1);
 
 /// One writer, of a kind that the seed has drawn.
 pub struct Writer {
@@ -25,20 +25,9 @@ pub struct Writer {
     places: Vec<Calls>,
     at: usize,
     dice: StdRng,
-    counter: u64,
-    with_request_ids: bool,
-    /// What it saw since its own last event, and that event: all the rest is behind these.
-    seen: BTreeSet<Id>,
-    known: BTreeSet<Id>,
-    /// The merge of the vector times of all it read and wrote; `None`: it gives no context.
-    context: Option<Vector>,
-}
-
-struct Prepared {
-    request: v1::AppendRequest,
-    request_id: String,
-    seen: Seen,
-    condition: Option<Condition>,
+    memory: Memory,
+    /// The last request that was taken, its key and its last event.
+    last: Option<(Prepared, String, Id)>,
 }
 
 impl Writer {
@@ -48,15 +37,12 @@ impl Writer {
         let mut dice = dice(world.seed, &name);
         Self {
             at: dice.random_range(0..places.len()),
-            with_request_ids: dice.random_bool(0.8),
-            context: dice.random_bool(0.5).then(Vector::default),
+            memory: Memory::new(&name, &mut dice),
             name,
             world: world.clone(),
             places: places.to_vec(),
             dice,
-            counter: 0,
-            seen: BTreeSet::new(),
-            known: BTreeSet::new(),
+            last: None,
         }
     }
 
@@ -66,20 +52,23 @@ impl Writer {
         let mut last = 2;
         while last > 0 {
             let key = format!("k{}", self.dice.random_range(0..4));
-            let narrow = self.context.is_some();
-            match self.dice.random_range(0..10) {
+            let calm = self.world.is_calm();
+            let narrow = self.memory.is_narrow();
+            match self.dice.random_range(0..14) {
+                // The last word is a request that has to be taken.
+                _ if calm => self.append(&key).await,
                 0 | 1 => self.conditionally(&key).await,
-                2 if narrow => self.travel().await,
-                3 | 4 if narrow => drop(self.read(&key).await),
-                5 => self.burst(&key).await,
-                _ => {
-                    let prepared = self.prepare(&key, None);
-                    self.insist(&prepared).await;
-                }
+                2 => self.race(&key).await,
+                3 | 4 if narrow => self.travel().await,
+                5 | 6 if narrow => drop(self.read(&key).await),
+                7 | 8 => self.burst(&key).await,
+                9 => self.twice(&key).await,
+                10 => self.again().await,
+                _ => self.append(&key).await,
             }
             let rest = self.dice.random_range(0..pace);
             sleep(Duration::from_millis(rest)).await;
-            last -= usize::from(self.world.is_calm());
+            last -= usize::from(calm);
         }
     }
 
@@ -87,194 +76,213 @@ impl Writer {
         self.places[self.at].clone()
     }
 
-    fn prepare(&mut self, key: &str, condition: Option<Condition>) -> Prepared {
-        self.counter += 1;
-        let request_id = format!("{}-{}", self.name, self.counter);
-        // An event without a request id does not tell which others it came with: the judge of contexts has to know them alone.
-        let alone = self.context.is_some() && !self.with_request_ids;
-        let count = [1, 1, 2, 7][self.dice.random_range(0..if alone { 2 } else { 4 })];
+    fn prepare(&mut self, key: &str, unless: Option<Unless>) -> Prepared {
         let stores: Vec<&str> = self.places.iter().map(|p| p.location.as_str()).collect();
-        let events = (0..count).map(|index| {
-            let store = stores.choose(&mut self.dice).copied().unwrap_or_default();
-            let metadata = [("store".to_owned(), store.to_owned())];
-            v1::NewEvent {
-                r#type: "Noted".to_owned(),
-                aggregate_id: key.to_owned(),
-                metadata: metadata.into_iter().collect(),
-                payload: vec![b'x'; self.dice.random_range(0..2_000)].into(),
-                emitter_id: self.name.clone(),
-                delivery_id: format!("{request_id}-{index}"),
-                ..v1::NewEvent::default()
-            }
-        });
-        let request = v1::AppendRequest {
-            events: events.collect(),
-            context: self.context.as_ref().map(to_wire),
-            condition: condition.clone().map(|condition| v1::Condition {
-                keys: condition.keys,
-                types: condition.types,
-                after: Some(v1::Position {
-                    incarnation: 0,
-                    sequence: condition.after,
-                }),
-            }),
-            request_id: if self.with_request_ids {
-                request_id.clone()
-            } else {
-                String::new()
-            },
-            ..v1::AppendRequest::default()
-        };
-        let seen = match self.context {
-            None => Seen::Everything,
-            Some(_) => Seen::Only(self.seen.clone()),
-        };
-        Prepared {
-            request,
-            request_id,
-            seen,
-            condition,
-        }
+        self.memory.prepare(key, &stores, unless, &mut self.dice)
+    }
+
+    async fn append(&mut self, key: &str) {
+        let prepared = self.prepare(key, None);
+        self.insist(&prepared, key).await;
     }
 
     /// Sends a request once, and writes down what became of it.
     async fn send(&mut self, prepared: &Prepared) -> Answer {
-        let started_at = now_micros();
-        let calls = self.here();
+        let (calls, started_at) = (self.here(), now_micros());
         let answer = calls.append(prepared.request.clone()).await;
-        self.note(prepared, &calls.location, started_at, &answer);
-        if let (Answer::Ok { ids, token, .. }, Some(context)) = (&answer, &mut self.context) {
-            context.merge(token);
-            self.known.extend(ids.iter().cloned());
-            if let Seen::Only(behind) = &prepared.seen {
-                self.seen.retain(|id| !behind.contains(id));
-            }
-            self.seen.extend(ids.last().cloned());
-        }
+        let memory = &mut self.memory;
+        memory.note(prepared, &calls.location, started_at, &answer, &self.world);
+        memory.learn(prepared, &answer);
         answer
     }
 
-    fn note(&self, prepared: &Prepared, location: &str, started_at: i64, answer: &Answer) {
-        let ended_at = now_micros();
-        let told = match answer {
-            Answer::Ok { ids, replayed, .. } => {
-                let first = ids.first().map(ToString::to_string).unwrap_or_default();
-                format!("{first} +{} replayed {replayed}", ids.len())
-            }
-            Answer::Refused { reason, message } => format!("{reason}: {message}"),
-            Answer::Unknown { message } => format!("unknown: {message}"),
-        };
-        let what = match answer {
-            Answer::Ok { replayed: true, .. } => "append: replayed",
-            Answer::Ok { .. } => "append: taken",
-            Answer::Refused { reason, .. } => &format!("append: {reason}"),
-            Answer::Unknown { .. } => "append: unknown",
-        };
-        self.world.count(what);
-        let line = format!(
-            "{} asked {location} since {started_at} for {}: {told}",
-            self.name, prepared.request_id
-        );
-        self.world.say(ended_at, &line);
-        let events = prepared.request.events.iter();
-        self.world.pages().attempts.push(Attempt {
-            session: self.name.clone(),
-            location: location.to_owned(),
-            request_id: prepared.request_id.clone(),
-            tags: events.map(|event| event.delivery_id.clone()).collect(),
-            seen: prepared.seen.clone(),
-            condition: prepared.condition.clone(),
-            started_at,
-            ended_at,
-            answer: answer.clone(),
-        });
-    }
-
     /// Repeats a request until its answer is definite, or for a while.
-    async fn insist(&mut self, prepared: &Prepared) {
-        for _ in 0..TRIES_MAX {
-            match self.send(prepared).await {
-                Answer::Ok { .. } => return,
+    async fn insist(&mut self, prepared: &Prepared, key: &str) {
+        let calm = self.world.is_calm();
+        let patience = if calm { PATIENCE_IN_CALM } else { PATIENCE };
+        let deadline = Instant::now() + patience;
+        loop {
+            let answer = self.send(prepared).await;
+            match &answer {
+                Answer::Ok { ids, .. } => {
+                    let last = ids.last().cloned();
+                    self.last = last.map(|id| (prepared.clone(), key.to_owned(), id));
+                    return;
+                }
                 Answer::Refused { reason, .. } if reason == "CONTEXT_AHEAD" => {
                     // What it has seen was lost with a database.
-                    return self.forget();
+                    return self.memory.forget();
                 }
-                Answer::Refused { reason, .. } if !may_be_repeated(&reason) => return,
+                Answer::Refused { reason, .. } if !may_be_repeated(reason) => return,
                 // Without an id nobody knows what a second try would be.
-                Answer::Unknown { .. } if !self.with_request_ids => return,
-                _ => sleep(Duration::from_millis(200)).await,
+                Answer::Unknown { .. } if !self.memory.may_repeat() => return,
+                _ => {}
             }
+            if Instant::now() >= deadline {
+                if calm {
+                    let (who, what) = (&self.name, &prepared.name);
+                    let text = format!(
+                        "{who}: {what} was not taken within {patience:?} after everything was mended: {answer:?}"
+                    );
+                    self.world.breach(&text);
+                }
+                return;
+            }
+            sleep(Duration::from_millis(self.dice.random_range(20..300))).await;
         }
     }
 
-    /// Several requests at once, over one connection.
+    /// Several requests at once, over one connection, in one stream or in calls of their own.
     async fn burst(&mut self, key: &str) {
-        let calls = self.here();
         let count = self.dice.random_range(2..12);
         let prepared: Vec<Prepared> = (0..count).map(|_| self.prepare(key, None)).collect();
-        let started_at = now_micros();
-        let asked = prepared.iter().map(|prepared| {
-            let (calls, request) = (calls.clone(), prepared.request.clone());
-            async move { calls.append(request).await }
-        });
-        let answers = futures_util::future::join_all(asked).await;
+        let streamed = self.dice.random_bool(0.5);
+        self.together(&prepared, streamed).await;
+    }
+
+    /// Sends requests at once.
+    async fn together(&mut self, prepared: &[Prepared], streamed: bool) -> Vec<Answer> {
+        let (calls, started_at) = (self.here(), now_micros());
+        let requests = prepared.iter().map(|prepared| prepared.request.clone());
+        let answers = if streamed {
+            calls.append_stream(requests.collect()).await
+        } else {
+            let asked = requests.map(|request| calls.append(request));
+            futures_util::future::join_all(asked).await
+        };
         for (prepared, answer) in prepared.iter().zip(&answers) {
-            self.note(prepared, &calls.location, started_at, answer);
-            if let (Answer::Ok { ids, token, .. }, Some(context)) = (answer, &mut self.context) {
-                context.merge(token);
-                self.known.extend(ids.iter().cloned());
-                self.seen.extend(ids.last().cloned());
+            let memory = &mut self.memory;
+            memory.note(prepared, &calls.location, started_at, answer, &self.world);
+            memory.learn(prepared, answer);
+        }
+        answers
+    }
+
+    /// The same request twice at once: one of them repeats the other.
+    async fn twice(&mut self, key: &str) {
+        if !self.memory.may_repeat() {
+            return;
+        }
+        let prepared = self.prepare(key, None);
+        let answers = self
+            .together(&[prepared.clone(), prepared.clone()], false)
+            .await;
+        if let [Answer::Ok { ids: one, .. }, Answer::Ok { ids: other, .. }] = &answers[..] {
+            self.world.count("the same request twice");
+            if one != other {
+                let (who, what) = (&self.name, &prepared.name);
+                let text = format!("{who}: {what} was taken as {one:?} and as {other:?}");
+                self.world.breach(&text);
             }
         }
     }
 
-    /// Appends if nobody was faster than the last event that it knows of the key.
-    async fn conditionally(&mut self, key: &str) {
-        let Some(facts) = self.read(key).await else {
+    /// Asks again for what was taken: the answer is the first one. Then for something else under the same id, which is refused.
+    async fn again(&mut self) {
+        let Some((prepared, _, id)) = self.last.clone().filter(|_| self.memory.may_repeat()) else {
             return;
         };
+        // Where a filter keeps a part of it away, the same request is another one.
+        if self.world.filtered && self.here().location != id.location {
+            return;
+        }
+        let answer = self.send(&prepared).await;
+        if self.world.has_lost() {
+            return;
+        }
+        if let Answer::Ok { ids, replayed, .. } = &answer {
+            self.world.count("asked again");
+            if !replayed || ids.last() != Some(&id) {
+                let (who, what) = (&self.name, &prepared.name);
+                let text = format!("{who}: {what} ended as {id}, and asked again: {answer:?}");
+                self.world.breach(&text);
+            }
+        }
+        let mut other = prepared.request.clone();
+        for event in &mut other.events {
+            event.delivery_id.push_str("-other");
+        }
+        let answer = self.here().append(other).await;
+        if matches!(answer, Answer::Ok { .. }) && !self.world.has_lost() {
+            let (who, what) = (&self.name, &prepared.name);
+            let text = format!("{who}: other content under the id {what}: {answer:?}");
+            self.world.breach(&text);
+        }
+    }
+
+    /// Nobody may have been faster than the last event that it knows of the key.
+    async fn unless(&mut self, key: &str) -> Option<Unless> {
+        let (facts, position) = self.read(key).await?;
         let condition = Condition {
             keys: vec![key.to_owned()],
             types: Vec::new(),
             after: facts.last().map_or(0, |fact| fact.sequence),
         };
-        let prepared = self.prepare(key, Some(condition));
-        if let Answer::Refused { reason, .. } = self.send(&prepared).await
-            && reason == "CONTEXT_AHEAD"
-        {
-            self.forget();
+        let named = self.dice.random_bool(0.7);
+        Some(Unless {
+            condition,
+            incarnation: if named { position.incarnation } else { 0 },
+        })
+    }
+
+    /// Appends if nobody was faster.
+    async fn conditionally(&mut self, key: &str) {
+        if let Some(unless) = self.unless(key).await {
+            // Somebody may be faster meanwhile, or the location lose what was read.
+            let pause = [0, 0, 50, 2_000][self.dice.random_range(0..4)];
+            sleep(Duration::from_millis(pause)).await;
+            let prepared = self.prepare(key, Some(unless));
+            self.insist(&prepared, key).await;
         }
     }
 
-    async fn read(&mut self, key: &str) -> Option<Vec<Fact>> {
-        let facts = self.here().read(key).await.ok()?;
-        self.world.count("read");
-        for fact in &facts {
-            if let Some(context) = &mut self.context {
-                if self.known.insert(fact.id.clone()) {
-                    self.seen.insert(fact.id.clone());
-                }
-                context.merge(&fact.vector_time());
+    /// Several requests at once of which only the first may be taken.
+    async fn race(&mut self, key: &str) {
+        if let Some(unless) = self.unless(key).await {
+            let count = self.dice.random_range(2..5);
+            let prepared: Vec<Prepared> = (0..count)
+                .map(|_| self.prepare(key, Some(unless.clone())))
+                .collect();
+            let answers = self.together(&prepared, false).await;
+            let taken = |answer: &&Answer| matches!(answer, Answer::Ok { .. });
+            if answers.iter().filter(taken).count() == 1 {
+                self.world.count("a race was won");
             }
         }
-        Some(facts)
+    }
+
+    async fn read(&mut self, key: &str) -> Option<(Vec<Fact>, v1::Position)> {
+        let (facts, position) = self.here().read(key).await.ok()?;
+        self.world.count("read");
+        self.memory.saw(&facts);
+        Some((facts, position))
     }
 
     /// Goes on elsewhere, once that location covers what it has seen; stays when it does not hear of it in time.
     async fn travel(&mut self) {
         let place = self.dice.random_range(0..self.places.len());
-        let token = to_wire(self.context.as_ref().unwrap_or(&Vector::default()));
-        if self.places[place].clone().await_token(token).await.is_ok() {
-            self.world.count("travel");
-            self.at = place;
+        let token = self.memory.token();
+        if self.places[place].await_token(token).await.is_err() {
+            return;
         }
-    }
-
-    fn forget(&mut self) {
-        self.seen.clear();
-        self.known.clear();
-        if let Some(context) = &mut self.context {
-            *context = Vector::default();
+        self.world.count("travel");
+        self.at = place;
+        let Some((_, key, id)) = self.last.clone() else {
+            return;
+        };
+        // What it was told to have taken, and is told to be covered here, is here.
+        let known = self.world.keeps_everything();
+        if let Some((facts, _)) = self.read(&key).await
+            && known
+            && self.world.keeps_everything()
+            && !facts.iter().any(|fact| fact.id == id)
+        {
+            let place = &self.places[place].location;
+            let text = format!("{}: {place} covers {id} and does not show it", self.name);
+            self.world.breach(&text);
+        }
+        if self.dice.random_bool(0.5) {
+            self.again().await;
         }
     }
 }

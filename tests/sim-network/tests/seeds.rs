@@ -8,6 +8,8 @@ fn runner() -> Runner {
     Runner {
         program: PathBuf::from(env!("CARGO_BIN_EXE_tidelog-sim-network-seed")),
         jobs: 2,
+        mutant: None,
+        stops: false,
     }
 }
 
