@@ -6,20 +6,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use tidelog_proto::v1;
-use tidelog_proto::v1::log_service_client::LogServiceClient;
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
+use crate::caller::Caller;
 use crate::load::{Load, Sample};
 use crate::location::Location;
 use crate::payload;
+
+const APPEND: &str = "/tidelog.v1.LogService/Append";
 
 /// Callers that each wait for their answer, over some connections.
 pub struct Unary<'a> {
     location: &'a Location,
     callers: u64,
-    clients: Vec<LogServiceClient<Channel>>,
+    connections: Vec<Caller>,
 }
 
 /// How callers reach the sidecar.
@@ -33,19 +34,19 @@ pub enum Way {
 
 impl<'a> Unary<'a> {
     pub async fn new(location: &'a Location, callers: u64, way: Way) -> Result<Self> {
-        let mut clients = Vec::new();
+        let mut connections = Vec::new();
         match way {
-            Way::Socket => clients.push(location.log_by_socket().await?),
-            Way::Tcp(connections) => {
-                for _ in 0..connections {
-                    clients.push(location.log().await?);
+            Way::Socket => connections.push(location.caller_by_socket(APPEND).await?),
+            Way::Tcp(count) => {
+                for _ in 0..count {
+                    connections.push(location.caller(APPEND).await?);
                 }
             }
         }
         Ok(Self {
             location,
             callers,
-            clients,
+            connections,
         })
     }
 }
@@ -56,17 +57,17 @@ impl Load for Unary<'_> {
         let before = self.location.head().await?;
         let begun = Instant::now();
         let mut tasks = Vec::new();
-        for (caller, client) in (0..self.callers).zip(self.clients.iter().cycle()) {
-            let mut client = client.clone();
+        for (caller, connection) in (0..self.callers).zip(self.connections.iter().cycle()) {
+            let mut connection = connection.clone();
             tasks.push(tokio::spawn(async move {
                 let mut done = 0;
                 while begun.elapsed() < span {
-                    client
-                        .append(payload::request(caller * 1_000_003 + done))
+                    connection
+                        .call(&payload::request(caller * 1_000_003 + done))
                         .await?;
                     done += 1;
                 }
-                Ok::<u64, tonic::Status>(done)
+                anyhow::Ok(done)
             }));
         }
         let mut events = 0;

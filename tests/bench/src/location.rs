@@ -12,6 +12,8 @@ use tidelog_proto::v1::log_service_client::LogServiceClient;
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
+use crate::caller::Caller;
+
 /// Where a location keeps its log.
 pub enum Storage {
     Postgres(String),
@@ -98,10 +100,14 @@ impl Location {
         Ok(LogServiceClient::connect(address).await?)
     }
 
+    /// Calls one method.
+    pub async fn caller(&self, method: &str) -> Result<Caller> {
+        Caller::by_tcp(self.base, method).await
+    }
+
     /// The same over its Unix socket, as an application in the same pod may use it.
-    pub async fn log_by_socket(&self) -> Result<LogServiceClient<Channel>> {
-        let address = format!("unix:{}/api.sock", self.dir.path().display());
-        Ok(LogServiceClient::connect(address).await?)
+    pub async fn caller_by_socket(&self, method: &str) -> Result<Caller> {
+        Caller::by_socket(&self.dir.path().join("api.sock"), method).await
     }
 
     async fn admin(&self) -> Result<AdminServiceClient<Channel>> {

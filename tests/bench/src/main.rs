@@ -2,6 +2,7 @@
 //! machine. Every figure is checked after its run: what was acknowledged is there, counted, without gaps.
 
 mod append;
+mod caller;
 mod engine;
 mod follow;
 mod load;
