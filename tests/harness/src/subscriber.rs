@@ -115,7 +115,8 @@ impl Subscriber {
     /// Ends it and hands its record to the journal.
     pub fn stop(self) -> Subscription {
         self.task.abort();
-        for (_, text) in std::mem::take(&mut lock(&self.state).doubts) {
+        let doubts = std::mem::take(&mut lock(&self.state).doubts);
+        for (_, text) in doubts {
             lock(&self.state).complain(&text);
         }
         let record = self.record();
