@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{breaks_connection, connect_error, store_error};
 use crate::options;
+use crate::state::{INSTANCE, instance};
 use crate::statement::Statement;
 
 /// Everything of ours lives in this schema.
@@ -269,24 +270,36 @@ impl Channel {
 
     /// Runs a read, or a write that may be repeated. A connection that has died since its last use is replaced.
     pub async fn fetch(&self, statement: &Statement) -> Result<Vec<PgRow>, StoreError> {
+        self.fetch_from(statement, None).await
+    }
+
+    /// The same, from one database only: an error when connections lead to another one now.
+    pub async fn fetch_from(
+        &self,
+        statement: &Statement,
+        only: Option<&InstanceId>,
+    ) -> Result<Vec<PgRow>, StoreError> {
         loop {
             let mut session = self.take().await?;
-            match statement.fetch(session.connection()).await {
-                Ok(rows) => {
+            let useless = match session.fetch(statement, only).await {
+                Ok(Some(rows)) => {
                     session.done();
                     return Ok(rows);
                 }
-                Err(error) if breaks_connection(&error) => {
-                    let try_another = session.is_reused();
-                    session.discard();
-                    if !try_another {
-                        return Err(store_error(error));
-                    }
-                }
+                Ok(None) => StoreError::Unavailable(format!(
+                    "{} is another database than the one in which the lease was taken; the writer looks what it holds",
+                    self.connector.place()
+                )),
+                Err(error) if breaks_connection(&error) => store_error(error),
                 Err(error) => {
                     session.done();
                     return Err(store_error(error));
                 }
+            };
+            let try_another = session.is_reused();
+            session.discard();
+            if !try_another {
+                return Err(useless);
             }
         }
     }
@@ -332,12 +345,26 @@ impl InUse<'_> {
         }
     }
 
-    /// The database behind it, if somebody has asked before. A connection never leads to another one.
-    pub fn instance(&mut self) -> &mut Option<InstanceId> {
-        match &mut self.session {
-            Some(session) => &mut session.instance,
-            None => unreachable!("taken only by the methods that consume self"),
+    /// Runs a read; `None` when it leads to another database than the one it is to be from. A connection never changes its database, so it
+    /// is asked once.
+    async fn fetch(
+        &mut self,
+        statement: &Statement,
+        only: Option<&InstanceId>,
+    ) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
+        let Some(session) = &mut self.session else {
+            unreachable!("taken only by the methods that consume self")
+        };
+        if only.is_some() && session.instance.is_none() {
+            let rows = Statement::new(INSTANCE)
+                .fetch(&mut session.connection)
+                .await?;
+            session.instance = rows.first().and_then(|row| instance(row).ok());
         }
+        if only.is_some() && session.instance.as_ref() != only {
+            return Ok(None);
+        }
+        statement.fetch(&mut session.connection).await.map(Some)
     }
 
     /// True when it was opened for an earlier call, so that it may have died since.

@@ -15,10 +15,9 @@ use tidelog_store::{
 };
 
 use crate::codec;
-use crate::error::{breaks_connection, store_error};
+use crate::error::store_error;
 use crate::origins::OriginTable;
 use crate::row::{self, Cursor, RowError};
-use crate::session::InUse;
 use crate::statement::Statement;
 use crate::store::PostgresStore;
 
@@ -102,54 +101,8 @@ impl PostgresStore {
     /// Reads what belongs to the log. Not from another database than the one in which the lease was taken: until the writer has looked, and
     /// taken the lease there, its positions mean other events.
     pub(crate) async fn read_log(&self, statement: &Statement) -> Result<Vec<PgRow>, StoreError> {
-        loop {
-            let mut session = self.readers.take().await?;
-            match self.read_here(&mut session, statement).await {
-                Ok(Some(rows)) => {
-                    session.done();
-                    return Ok(rows);
-                }
-                Ok(None) => {
-                    let try_another = session.is_reused();
-                    session.discard();
-                    if !try_another {
-                        return Err(StoreError::Unavailable(format!(
-                            "{} is another database than the one in which the lease was taken; the writer looks what it holds",
-                            self.connector.place()
-                        )));
-                    }
-                }
-                Err(error) if breaks_connection(&error) => {
-                    let try_another = session.is_reused();
-                    session.discard();
-                    if !try_another {
-                        return Err(store_error(error));
-                    }
-                }
-                Err(error) => {
-                    session.done();
-                    return Err(store_error(error));
-                }
-            }
-        }
-    }
-
-    /// `None`: the connection leads to another database.
-    async fn read_here(
-        &self,
-        session: &mut InUse<'_>,
-        statement: &Statement,
-    ) -> Result<Option<Vec<PgRow>>, sqlx::Error> {
-        if let Some(leased) = self.leased_in.get() {
-            if session.instance().is_none() {
-                let rows = Statement::new(INSTANCE).fetch(session.connection()).await?;
-                *session.instance() = rows.first().and_then(|row| instance(row).ok());
-            }
-            if session.instance().as_ref() != Some(&leased) {
-                return Ok(None);
-            }
-        }
-        statement.fetch(session.connection()).await.map(Some)
+        let leased = self.leased_in.get();
+        self.readers.fetch_from(statement, leased.as_ref()).await
     }
 
     pub(crate) async fn read_state(&self) -> Result<LogState, StoreError> {
