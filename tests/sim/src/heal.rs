@@ -13,14 +13,17 @@ pub fn heal(world: &mut World) {
     world.hostile = false;
     world.newest_version_everywhere();
     for site in 0..world.sites.len() {
+        world.end_the_original(site);
         world.start(site);
         world.wake_zombie(site);
     }
     for edge in 0..world.links.len() {
         world.links[edge].paused = false;
         world.add_edge(edge);
+        world.tell_filter(edge);
         world.disconnect(edge);
     }
+    world.settle_filters();
     come_to_rest(world);
     let states: Vec<_> = world.sites.iter().map(site::Site::state).collect();
     world.oracle.at_rest(&states);

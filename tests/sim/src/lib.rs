@@ -9,16 +9,20 @@
 //! |---|---|
 //! | [`run`] | one run, from a seed and the steps that are kept |
 //! | [`fleet`] | many runs, and the sum of what they did |
+//! | [`history`] | a run written down, operation by operation, so that it stays the same when the drawing of operations changes |
 //! | [`shrink`] | the shortest part of a run that still fails |
 //! | `step` | the operations, and how often each is drawn |
 //! | `world` | locations, edges, clients, and what they do |
 //! | `oracle` | the truth, and what the contract says about it |
+//! | `filters` | what the edges let through, and since when |
 //! | `topology` | who is linked to whom, as the planner accepts it or as it refuses it |
 
 pub mod counts;
 mod dice;
+mod filters;
 pub mod fleet;
 mod heal;
+pub mod history;
 mod oracle;
 pub mod run;
 pub mod shrink;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use tidelog_sim::fleet::{Fleet, Sum, is_fault};
+use tidelog_sim::history::History;
 use tidelog_sim::run::{Script, Violation, run};
 use tidelog_sim::shrink::{from_text, shrink, to_text};
 
@@ -39,6 +40,9 @@ struct Args {
     /// Stop after so many failing seeds.
     #[arg(long, default_value_t = 5)]
     failures: usize,
+    /// Run the histories of this file again.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    histories: Option<PathBuf>,
     /// Only say whether a seed fails, without making it short.
     #[arg(long)]
     no_shrink: bool,
@@ -58,10 +62,38 @@ const SHRINK_RUNS_MAX: usize = 1_500;
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    match args.seed {
-        Some(seed) => replay(&args, seed),
-        None => many(&args),
+    match (&args.histories, args.seed) {
+        (Some(file), _) => histories(file),
+        (None, Some(seed)) => replay(&args, seed),
+        (None, None) => many(&args),
     }
+}
+
+fn histories(file: &Path) -> Result<ExitCode> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let histories = History::parse_all(&text).map_err(anyhow::Error::msg)?;
+    let mut out = std::io::stdout().lock();
+    let mut violated = 0;
+    for history in &histories {
+        let outcome = run(&Script {
+            seed: history.seed,
+            history: Some(history.clone()),
+            ..Script::default()
+        });
+        let told = match &outcome.violation {
+            None => "nothing is violated".to_owned(),
+            Some(violation) => format!("VIOLATED: {} ({})", violation.message, violation.place),
+        };
+        violated += usize::from(outcome.violation.is_some());
+        writeln!(out, "{}: {told}", history.title)?;
+    }
+    writeln!(out, "{violated} of {} histories failed", histories.len())?;
+    Ok(if violated == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn replay(args: &Args, seed: u64) -> Result<ExitCode> {
@@ -70,6 +102,7 @@ fn replay(args: &Args, seed: u64) -> Result<ExitCode> {
         steps: args.steps.clone().map(|s| s.0),
         refused: args.refused,
         with_lines: true,
+        ..Script::default()
     });
     let mut out = std::io::stdout().lock();
     for line in &outcome.lines {
@@ -211,15 +244,17 @@ fn tell_shrunk(out: &mut impl std::io::Write, seed: u64, violation: &Violation) 
         shrunk.steps.len(),
         shrunk.runs
     )?;
-    let lines = run(&Script {
+    let outcome = run(&Script {
         steps: Some(shrunk.steps),
         with_lines: true,
         ..script
-    })
-    .lines;
-    for line in lines {
+    });
+    for line in outcome.lines {
         writeln!(out, "    {line}")?;
     }
+    let mut history = outcome.history;
+    history.title.clone_from(&violation.message);
+    writeln!(out, "  for tests/sim/regressions.txt:\n{history}")?;
     Ok(())
 }
 

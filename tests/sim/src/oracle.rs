@@ -2,16 +2,20 @@
 //!
 //! Nothing here is read from a vector that the system stores; vectors are what is judged.
 
+mod claims;
+mod rest;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tidelog_core::{Accepted, Frame, Refusal};
 use tidelog_model::{
-    ApplicationVersion, Causality, ChainHash, Digest, Event, EventId, Lineage, Position,
-    PositionError, StoredEvent, VectorTime, vector_time,
+    ApplicationVersion, ChainHash, Digest, Event, EventId, Lineage, Position, PositionError,
+    StoredEvent, VectorTime,
 };
-use tidelog_store::{LogState, WriteBatch};
+use tidelog_store::WriteBatch;
 
+use crate::filters::Filters;
 use crate::topology::{Topology, class_of};
 
 /// Events of one run; each is a bit.
@@ -28,6 +32,8 @@ struct Truth {
     /// Everything that really came before it.
     past: Set,
     class: usize,
+    /// Where it was appended.
+    home: usize,
     /// Request and index.
     output: (usize, u32),
 }
@@ -44,6 +50,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Whether another log goes on where this one ends.
+    pub fn begins(&self, other: &Self) -> bool {
+        self.rows.len() < other.rows.len() && other.rows.starts_with(&self.rows)
+    }
+
     fn chain_at(&self, position: u64) -> Option<ChainHash> {
         match position {
             0 => Some(ChainHash::ZERO),
@@ -74,9 +85,12 @@ pub struct Seen {
 
 pub struct Oracle {
     topology: Arc<Topology>,
+    pub filters: Filters,
     events: Vec<Truth>,
     by_id: HashMap<EventId, usize>,
     pub ledgers: Vec<Ledger>,
+    /// What a location has lost whose links are filtered.
+    lost_beside_filters: Set,
     /// What logs held that a restore has taken from them.
     lost: Vec<Vec<Ledger>>,
     pub asked: Vec<Asked>,
@@ -92,15 +106,17 @@ pub struct Oracle {
     /// What was ever shown to anybody outside of its store.
     shown: Set,
     /// How far each log was published by its running process.
-    live: Vec<u64>,
+    pub live: Vec<u64>,
 }
 
 impl Oracle {
-    pub fn new(topology: Arc<Topology>, plausible_clocks: bool) -> Self {
+    pub fn new(filters: Filters, topology: Arc<Topology>, plausible_clocks: bool) -> Self {
         let ledgers = vec![Ledger::default(); topology.names.len()];
         let live = vec![0; topology.names.len()];
         Self {
             topology,
+            filters,
+            lost_beside_filters: 0,
             events: Vec::new(),
             by_id: HashMap::new(),
             lost: vec![Vec::new(); ledgers.len()],
@@ -120,6 +136,11 @@ impl Oracle {
         self.events.len() + 40 > EVENTS_MAX
     }
 
+    /// How many events were ever written.
+    pub fn written(&self) -> usize {
+        self.events.len()
+    }
+
     /// What somebody knows who has seen these events.
     pub fn closed(&self, seen: Set) -> Set {
         let bits = (0..self.events.len()).filter(|i| seen >> i & 1 == 1);
@@ -137,7 +158,11 @@ impl Oracle {
 
     pub fn restore(&mut self, site: usize, ledger: Ledger) {
         self.restored = true;
-        let never_seen = self.ledgers[site].held & !ledger.held & !self.shown;
+        let gone = self.ledgers[site].held & !ledger.held;
+        if !self.filters.survives_a_loss(site) {
+            self.lost_beside_filters |= gone;
+        }
+        let never_seen = gone & !self.shown;
         self.by_id.retain(|_, i| never_seen >> *i & 1 == 0);
         for (i, truth) in self.events.iter().enumerate() {
             if never_seen >> i & 1 == 1 {
@@ -146,6 +171,11 @@ impl Oracle {
         }
         let lost = std::mem::replace(&mut self.ledgers[site], ledger);
         self.lost[site].push(lost);
+    }
+
+    /// From now on two logs go on under one name: a request may be in both.
+    pub fn cloned(&mut self) {
+        self.restored = true;
     }
 
     /// A writer goes on from what its store holds.
@@ -301,60 +331,11 @@ impl Oracle {
             digest: stored.digest,
             past,
             class: class_of(&event.event_type),
+            home: site,
             output,
         });
         *earlier = Some((number, past | 1 << index));
         index
-    }
-
-    /// Everything at or below the vector that can ever get here is here: from its origin, or from whoever else holds it. What a restore has
-    /// taken from everybody cannot.
-    fn claim_is_true(&self, site: usize, vector: &VectorTime, what: &str) {
-        let held = self.ledgers[site].held;
-        for (i, truth) in self.events.iter().enumerate() {
-            if held >> i & 1 == 0 && vector.covers_id(&truth.id) {
-                let ledgers = self.ledgers.iter().enumerate();
-                let holders = ledgers.filter(|(_, ledger)| ledger.held >> i & 1 == 1);
-                let exports = |holder: &usize| {
-                    let row = self.ledgers[*holder].rows.iter().find(|(at, _)| *at == i);
-                    row.is_some_and(|(_, appended_here)| {
-                        !appended_here || self.topology.exports(*holder, truth.class)
-                    })
-                };
-                let holders: Vec<_> = holders.map(|(h, _)| h).filter(exports).collect();
-                let reached = self.topology.reach(&holders, truth.class);
-                assert!(
-                    !reached[site],
-                    "{what} {vector} of {} claims {}, which it does not hold",
-                    self.topology.names[site], truth.id
-                );
-            }
-        }
-    }
-
-    /// Q: progress on a source means that everything up to there which the edge admits is held, also when the source has lost it since.
-    fn progress_is_true(&self, source: usize, target: usize, position: u64, hash: ChainHash) {
-        let histories = self.lost[source].iter().chain([&self.ledgers[source]]);
-        let from = histories.rev().find(|h| h.chain_at(position) == Some(hash));
-        let from = from
-            .expect("I5: progress beyond all that its source has ever held, or with another hash");
-        let edge = self.topology.edges.iter();
-        let edge = edge
-            .copied()
-            .find(|e| e.source == source && e.target == target)
-            .expect("frames come along edges");
-        let filter = self.topology.filter(edge);
-        for (index, appended_here) in &from.rows[..position as usize] {
-            let truth = &self.events[*index];
-            if filter.passes(truth.class, *appended_here) {
-                assert_eq!(
-                    self.ledgers[target].held >> index & 1,
-                    1,
-                    "I11: progress {position}, but {} is missing",
-                    truth.id
-                );
-            }
-        }
     }
 
     pub fn answered(&mut self, site: usize, number: usize, answer: &Result<Accepted, Refusal>) {
@@ -420,9 +401,8 @@ impl Oracle {
         );
         self.streams
             .insert(edge, (frame.stream, frame.to, frame.hash_to));
-        let e = self.topology.edges[edge];
-        let filter = self.topology.filter(e);
-        let ledger = &self.ledgers[e.source];
+        let filter = self.filters.told(edge);
+        let ledger = &self.ledgers[self.topology.edges[edge].source];
         for received in &frame.events {
             let index = self.by_id[&received.event.id];
             let row = ledger.rows.iter().find(|(i, _)| *i == index);
@@ -463,79 +443,6 @@ impl Oracle {
         Seen {
             position: Position::new(incarnation.expect("it serves"), head),
             rows: rows[..head as usize].iter().map(|(i, _)| *i).collect(),
-        }
-    }
-
-    /// O6: two events compare as their writers would have told it. Of what was read on purpose only in part, an order may be said where there
-    /// is none, never the other way round.
-    fn compare_all(&self) {
-        let plain =
-            (0..self.ledgers.len()).all(|site| (0..3).all(|c| self.topology.exports(site, c)));
-        let exact = plain
-            && !self.restored
-            && self.topology.survives_restores()
-            && self.events.iter().all(|truth| !truth.narrow);
-        for (i, x) in self.events.iter().enumerate() {
-            for (j, y) in self.events.iter().enumerate().filter(|(j, _)| *j != i) {
-                let told = vector_time::compare(&x.event, &y.event);
-                let before = y.past >> i & 1 == 1;
-                assert!(
-                    !before || told == Causality::Before,
-                    "O6: {} was seen by the writer of {}, and compares {told:?}",
-                    x.id,
-                    y.id
-                );
-                let after = x.past >> j & 1 == 1;
-                assert!(
-                    !exact || before || after || told == Causality::Concurrent,
-                    "O6: {} and {} are concurrent, and compare {told:?}",
-                    x.id,
-                    y.id
-                );
-            }
-        }
-    }
-
-    /// When nothing moves any more: the whole state, not a sum of it.
-    pub fn at_rest(&self, states: &[LogState]) {
-        self.compare_all();
-        for (site, state) in states.iter().enumerate() {
-            let ledger = &self.ledgers[site];
-            assert_eq!(state.head, ledger.rows.len() as u64);
-            assert_eq!(state.version_vector, ledger.vector);
-            assert_eq!(state.hash, ledger.chain_at(state.head).expect("the head"));
-        }
-        for (number, e) in self.topology.edges.iter().enumerate() {
-            let (source, target) = (&states[e.source], &states[e.target]);
-            let names = &self.topology.names;
-            let way = format!("{}->{}", names[e.source], names[e.target]);
-            let progress = target.progress.get(&names[e.source]);
-            let (position, hash) = progress.map_or((0, ChainHash::ZERO), |p| (p.position, p.hash));
-            assert_eq!(
-                (position, hash),
-                (source.head, source.hash),
-                "{way} is not at the source's head"
-            );
-            // I4, edge by edge, which is closure along paths.
-            let filter = self.topology.filter(*e);
-            for (index, appended_here) in &self.ledgers[e.source].rows {
-                let truth = &self.events[*index];
-                let admitted = filter.passes(truth.class, *appended_here);
-                assert!(
-                    !admitted || self.ledgers[e.target].held >> index & 1 == 1,
-                    "I4: {} never came along {way}",
-                    truth.id
-                );
-            }
-            let behind = self.topology.behind(number);
-            let news = source
-                .covered_vector
-                .filtered(|o| behind.contains(&o.location));
-            assert!(
-                target.covered_vector.covers(&news),
-                "{way}: KV {} was never told {news}",
-                target.covered_vector
-            );
         }
     }
 }

@@ -7,9 +7,10 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use crate::counts::Counts;
-use crate::dice::Dice;
+use crate::dice::{Dice, Part};
 use crate::heal::heal;
-use crate::step::step;
+use crate::history::History;
+use crate::step::{carry_out, choose};
 use crate::topology::Topology;
 use crate::world::World;
 
@@ -24,6 +25,8 @@ pub struct Script {
     pub refused: bool,
     /// Lines for people.
     pub with_lines: bool,
+    /// Instead of what the seed draws: a graph and operations that were written down.
+    pub history: Option<History>,
 }
 
 /// What a run did.
@@ -35,6 +38,8 @@ pub struct Outcome {
     pub hash: u64,
     /// What happened how often.
     pub counts: Counts,
+    /// What it did, to be written down.
+    pub history: History,
     /// Lines for people, when they were asked for.
     pub lines: Vec<String>,
     /// What was violated, if something was.
@@ -60,15 +65,15 @@ impl Violation {
 /// Runs a script to its end.
 pub fn run(script: &Script) -> Outcome {
     catch_panics();
-    let mut dice = Dice::new(script.seed);
-    let topology = if script.refused {
-        Topology::refused(&mut dice)
-    } else {
-        Topology::accepted(&mut dice)
+    let mut dice = Dice::new(script.seed, Part::Topology);
+    let topology = match &script.history {
+        Some(history) => history.topology(),
+        None if script.refused => Topology::refused(&mut dice),
+        None => Topology::accepted(&mut dice),
     };
     let steps = 200 + dice.below(1_200) as u32;
     let drawn = topology.shape.name();
-    let mut world = World::new(topology, dice, script.with_lines);
+    let mut world = World::new(topology, script.seed, script.with_lines);
     world.counts.add(drawn);
     let ended = panic::catch_unwind(AssertUnwindSafe(|| live(&mut world, script, steps)));
     let violation = ended.err().map(|_| {
@@ -85,6 +90,7 @@ pub fn run(script: &Script) -> Outcome {
     Outcome {
         steps,
         hash: world.trace.hash(),
+        history: History::of(script.seed, &world),
         counts: std::mem::take(&mut world.counts),
         lines: world.trace.take_lines(),
         violation,
@@ -95,14 +101,19 @@ fn live(world: &mut World, script: &Script, steps: u32) {
     for site in 0..world.sites.len() {
         world.start(site);
     }
-    for number in 0..steps {
-        if script.steps.as_ref().is_none_or(|s| s.contains(&number)) {
-            world.dice = Dice::for_step(script.seed, number);
-            world.trace.say(|| format!("step {number}"));
-            step(world);
+    if let Some(history) = &script.history {
+        for chosen in history.steps() {
+            carry_out(world, script.seed, chosen);
+        }
+    } else {
+        for number in 0..steps {
+            if script.steps.as_ref().is_none_or(|s| s.contains(&number)) {
+                let chosen = choose(world, script.seed, number);
+                carry_out(world, script.seed, chosen);
+            }
         }
     }
-    world.dice = Dice::for_step(script.seed, u32::MAX);
+    world.dice = Dice::new(script.seed, Part::End);
     heal(world);
 }
 

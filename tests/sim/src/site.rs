@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tidelog_core::{
-    Identity, LogCore, LogView, Proof, ProvenHead, Source, SourceInput, Stamp, StartDecision,
-    Target, Ticket, Witness, Work, Writer, WriterLimits, decide_start, next_incarnation,
+    Identity, LogCore, LogView, Memory, ProvenHead, Recall, Source, SourceInput, Stamp,
+    StartDecision, Target, Ticket, Witness, Work, Writer, WriterLimits, decide_start,
+    next_incarnation,
 };
 use tidelog_model::{
     ApplicationVersion, ChainHash, Incarnation, LineageEntry, LocationName, Selector,
@@ -20,6 +21,7 @@ use tidelog_store::{
 
 use crate::dice::Dice;
 use crate::oracle::Ledger;
+use crate::world::Twin;
 
 /// The memory store never waits.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
@@ -32,6 +34,12 @@ pub struct Site {
     pub witness: Option<Witness>,
     pub backups: Vec<(MemorySnapshot, Ledger)>,
     pub process: Option<Process>,
+    /// Another process, which served before and waits for the lease to be free again.
+    pub standby: Option<Remembered>,
+    /// The original of this database, when this one is a clone and both serve.
+    pub twin: Option<Box<Twin>>,
+    /// The database is a server: it outlives processes and tells when it was started, and the witness is told of that and not of commits.
+    pub server: bool,
     /// What a dead process had sent to its database and is still on its way.
     pub zombie: Option<WriteBatch>,
     /// Which disk this is: another one after each restore.
@@ -95,11 +103,14 @@ pub struct TargetEnd {
     pub epoch: u64,
 }
 
-/// What a writer knew when it stopped.
-#[derive(Clone, Copy)]
-pub struct Memory {
-    pub incarnation: Incarnation,
-    pub head: ProvenHead,
+/// What a process knows of its last writer.
+#[derive(Clone, Copy, Default)]
+pub struct Remembered {
+    pub memory: Memory,
+    /// The incarnation in which it served.
+    pub served: Incarnation,
+    /// Of its lease.
+    pub nonce: u64,
 }
 
 pub struct Process {
@@ -108,8 +119,8 @@ pub struct Process {
     pub serving: bool,
     /// Moves when a writer stops, and again when the next one serves: work of streams of another epoch is refused.
     pub epoch: u64,
-    /// What the last writer left, when that is worth remembering.
-    pub memory: Option<Memory>,
+    /// What the last writer left.
+    pub remembered: Remembered,
     /// The disk in which the lease was taken.
     pub leased_in: u64,
     /// The nonce of the lease.
@@ -141,6 +152,9 @@ impl Site {
             backups: Vec::new(),
             process: None,
             zombie: None,
+            standby: None,
+            twin: None,
+            server: dice.chance(40),
             generation: 0,
             version: if dice.chance(70) { NEWEST } else { 1 },
             clock_offset: 0,
@@ -176,6 +190,11 @@ impl Site {
 
     pub fn state(&self) -> LogState {
         now(self.store.state()).expect("memory can be read")
+    }
+
+    /// Another database with the same contents.
+    pub fn copy(&self) -> MemoryStore {
+        disk(Some(self.store.snapshot()))
     }
 
     pub fn backup(&mut self, ledger: &Ledger) {
@@ -239,48 +258,52 @@ impl Site {
     pub fn start(
         &mut self,
         now_micros: &mut i64,
-        memory: Option<Memory>,
+        remembered: Remembered,
         dies: impl Fn(&mut Dice) -> bool,
         dice: &mut Dice,
     ) -> Option<(Writer, LogView, u64)> {
+        let found = self.state().lease.map(|lease| lease.nonce);
         let (nonce, state) = self.take_lease();
+        let mut memory = remembered.memory;
+        if found != Some(remembered.nonce) {
+            memory.not_alone();
+        }
         let committed = self.witness.as_ref().and_then(|w| w.committed);
         let hash = committed.and_then(|head| self.hash_at(head.sequence));
         let instance = InstanceId {
             system: "simulation".into(),
             timeline: String::new(),
-            started: None,
+            started: self.server.then(|| self.generation.to_string()),
         };
         let witness = self.witness.as_ref();
-        // A raise leaves head and hash as they are: a database that has lost it has lost an incarnation in which ids were perhaps used.
-        let memory = memory.filter(|left| left.incarnation == state.incarnation());
-        let decision = match memory.map(|left| left.head) {
-            // What the process remembers is there, or it is not; the witness may know more than a writer that did not hear the end.
-            Some(left) if (left.sequence, left.hash) == (state.head, state.hash) => {
-                StartDecision::Continue(Proof::SameInstance)
-            }
-            Some(left) if self.hash_at(left.sequence) != Some(left.hash) => {
+        let hash_at = memory.position().and_then(|at| self.hash_at(at));
+        let decision = match memory.recall(&state, remembered.served, hash_at) {
+            Recall::Unchanged => None,
+            Recall::Lost(reason) => {
                 let known = witness.map_or(Incarnation(0), |w| w.incarnation);
                 let incarnation = next_incarnation(known.max(state.incarnation()), *now_micros);
-                StartDecision::Raise {
+                Some(StartDecision::Raise {
                     entry: LineageEntry {
                         incarnation,
                         base: state.head,
                     },
-                    reason: String::new(),
+                    reason,
                     not_before_micros: i64::from(incarnation.0) * 1_000_000,
-                }
+                })
             }
-            _ => decide_start(&state, witness, &instance, hash, *now_micros),
+            Recall::Nothing => {
+                let decision = decide_start(&state, witness, &instance, hash, *now_micros);
+                Some(decision)
+            }
         };
         let (entry, raised) = match decision {
-            StartDecision::Continue(_) => (None, false),
-            StartDecision::First(entry) => (Some(entry), false),
-            StartDecision::Raise {
+            None | Some(StartDecision::Continue(_)) => (None, false),
+            Some(StartDecision::First(entry)) => (Some(entry), false),
+            Some(StartDecision::Raise {
                 entry,
                 not_before_micros,
                 ..
-            } => {
+            }) => {
                 *now_micros = (*now_micros).max(not_before_micros);
                 (Some(entry), true)
             }
@@ -311,7 +334,7 @@ impl Site {
             incarnation: state.incarnation(),
             instance: Some(instance),
             clean_stop: None,
-            committed: Some(ProvenHead {
+            committed: (!self.server).then_some(ProvenHead {
                 sequence: state.head,
                 hash: state.hash,
             }),

@@ -2,6 +2,7 @@
 
 use tidelog_core::{Input, SourceInput};
 
+use crate::dice::{Dice, Part};
 use crate::world::World;
 
 /// Something that happens next. Says whether anything did.
@@ -47,6 +48,12 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
     ("break a connection", 10, |w, _, edge| w.disconnect(edge)),
     ("pause or resume an edge", 4, |w, _, edge| w.pause(edge)),
     ("remove or add an edge", 4, |w, _, edge| w.change_plan(edge)),
+    ("change a filter", 3, |w, site, edge| {
+        w.change_filter(site, edge)
+    }),
+    ("tell an edge of its filter", 25, |w, _, edge| {
+        w.tell_filter(edge)
+    }),
     ("crash a process", 7, |w, site, _| w.crash(site)),
     ("shut a writer down", 4, |w, site, _| w.shut_down(site)),
     ("stop a writer from outside", 3, |w, site, _| w.stop(site)),
@@ -67,6 +74,26 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
     ("let the witness be ahead", 1, |w, site, _| {
         w.witness_ahead(site)
     }),
+    ("let another process take over", 4, |w, site, _| {
+        w.take_over(site)
+    }),
+    (
+        "put an older copy into the running server",
+        5,
+        |w, site, _| w.put_back(site),
+    ),
+    ("clone a database", 3, |w, site, _| w.clone_database(site)),
+    ("write at the original of a clone", 10, |w, site, _| {
+        let site = w.cloned_site(site);
+        w.write_at_the_original(site)
+    }),
+    ("end the original of a clone", 2, |w, site, _| {
+        let site = w.cloned_site(site);
+        w.end_the_original(site)
+    }),
+    ("restart a database server", 2, |w, site, _| {
+        w.restart_server(site)
+    }),
     ("wake a writer that was taken over", 2, |w, site, _| {
         w.wake_zombie(site)
     }),
@@ -80,44 +107,80 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
     }),
 ];
 
-/// Carries one out.
-pub fn step(world: &mut World) {
+/// An operation of a run, with the location and the edge that were drawn for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    pub number: u32,
+    pub name: &'static str,
+    pub site: usize,
+    pub edge: usize,
+}
+
+/// Draws one. Nothing that it does depends on how it was drawn.
+pub fn choose(world: &mut World, seed: u64, number: u32) -> Chosen {
+    world.dice = Dice::new(seed, Part::Choice(number));
     let site = world.dice.below(world.sites.len());
     let edge = world.dice.below(world.links.len());
+    let chosen = |name| Chosen {
+        number,
+        name,
+        site,
+        edge,
+    };
     if world.fails_over && world.dice.rarely(100) {
         // Copies of every moment, and a fail-over while frames are on their way to the writer: what a stream has left out may be gone.
-        if world.frames_wait(site) && world.dice.chance(50) {
-            return carry_out(world, ("fail a database over", site, edge), |w, site, _| {
-                w.fail_over(site)
-            });
-        }
-        return carry_out(world, ("copy a database", site, edge), |w, site, _| {
-            w.backup(site)
+        let now = world.frames_wait(site) && world.dice.chance(50);
+        return chosen(if now {
+            "fail a database over"
+        } else {
+            "copy a database"
         });
     }
-    let total = OPERATIONS.iter().map(|(_, weight, _)| weight).sum();
-    let mut drawn = world.dice.below(total);
-    for (name, weight, operation) in OPERATIONS {
+    let mut drawn = world.dice.below(TOTAL);
+    for (name, weight, _) in OPERATIONS {
         if drawn < *weight {
-            return carry_out(world, (name, site, edge), *operation);
+            return chosen(name);
         }
         drawn -= weight;
     }
+    unreachable!("{drawn} is above all weights")
 }
 
-fn carry_out(world: &mut World, (name, site, edge): (&'static str, usize, usize), run: Operation) {
-    world.trace.add((name, site, edge));
+const TOTAL: usize = {
+    let (mut total, mut i) = (0, 0);
+    while i < OPERATIONS.len() {
+        total += OPERATIONS[i].1;
+        i += 1;
+    }
+    total
+};
+
+/// Carries one out.
+pub fn carry_out(world: &mut World, seed: u64, chosen: Chosen) {
+    let Chosen {
+        number,
+        name,
+        site,
+        edge,
+    } = chosen;
+    world.dice = Dice::new(seed, Part::Step(number));
+    let operations = OPERATIONS.iter().enumerate();
+    let mut named = operations.filter(|(_, (n, ..))| *n == name);
+    let (index, (_, _, run)) = named.next().expect("operations are in the table");
+    world.trace.add((index, site, edge));
     world.trace.say(|| {
         let e = &world.topology.edges[edge];
         let names = &world.topology.names;
         format!(
-            "{name}: {} {}->{}",
+            "step {number}: {name}: {} {}->{}",
             names[site], names[e.source], names[e.target]
         )
     });
+    world.chosen.push(chosen);
     if run(world, site, edge) {
         world.counts.add(name);
     } else {
         world.trace.say(|| "  (nothing to do)");
     }
+    world.settle_filters();
 }

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tidelog_core::{Admission, EdgeFilter};
-use tidelog_model::{LocationName, StoredEvent};
+use tidelog_model::LocationName;
 use tidelog_topology::{
-    Application, Batch, ExportFilter, LagThreshold, Link, LinkFilter, Location, Log, OnError, Plan,
-    Planner, PointDirection,
+    Application, Batch, EdgeId, ExportFilter, LagThreshold, Link, LinkFilter, Location, Log,
+    OnError, Plan, Planner, PointDirection,
 };
 
 use crate::dice::Dice;
 
 /// A filter is a set of classes as bits; the class of an event is its type: `c0`, `c1` or `c2`.
 pub const ALL: u8 = 0b111;
+pub const CLASSES: usize = 3;
 
 pub fn class_of(event_type: &str) -> usize {
     event_type[1..].parse().expect("types are c0 to c2")
@@ -33,6 +33,8 @@ pub struct Topology {
     pub edges: Vec<Edge>,
     /// What of its own appends a location exports.
     pub exports: Vec<u8>,
+    /// Edges that have one filter, as the planner says: those of a component, and each direction of a bridge alone.
+    pub groups: Vec<Vec<usize>>,
     /// For each edge the locations behind its source, as the planner says.
     behind: Vec<Arc<BTreeSet<LocationName>>>,
 }
@@ -52,6 +54,8 @@ pub enum Shape {
     Wild,
     /// The same, as the planner refuses it: what is lost there shows what the planner is for.
     Refused,
+    /// Any that was written down.
+    Told,
 }
 
 impl Shape {
@@ -64,6 +68,7 @@ impl Shape {
             Self::Blocks => "graph: uniform block and bridges",
             Self::Wild => "graph: filters strewn over it, accepted",
             Self::Refused => "graph: filters strewn over it, refused",
+            Self::Told => "graph: of a history",
         }
     }
 }
@@ -81,9 +86,9 @@ impl Topology {
         let shape = shapes[dice.below(shapes.len())];
         loop {
             let mut topology = Self::draw(shape, dice);
-            let plan = topology.plan();
+            let plan = topology.plan(&topology.masks(), &topology.exports);
             if plan.is_accepted() {
-                topology.know_what_is_behind(&plan);
+                topology.learn(&plan);
                 return topology;
             }
             // Only where filters were strewn over a graph without a plan the planner may object.
@@ -96,12 +101,27 @@ impl Topology {
     pub fn refused(dice: &mut Dice) -> Self {
         loop {
             let mut topology = Self::draw(Shape::Refused, dice);
-            let plan = topology.plan();
+            let plan = topology.plan(&topology.masks(), &topology.exports);
             if !plan.is_accepted() {
-                topology.know_what_is_behind(&plan);
+                topology.learn(&plan);
                 return topology;
             }
         }
+    }
+
+    /// One that was written down.
+    pub fn told(names: Vec<LocationName>, edges: Vec<Edge>, exports: Vec<u8>) -> Self {
+        let mut topology = Self {
+            shape: Shape::Told,
+            names,
+            edges,
+            exports,
+            groups: Vec::new(),
+            behind: Vec::new(),
+        };
+        let plan = topology.plan(&topology.masks(), &topology.exports);
+        topology.learn(&plan);
+        topology
     }
 
     fn draw(shape: Shape, dice: &mut Dice) -> Self {
@@ -115,13 +135,14 @@ impl Topology {
                 .collect(),
             edges: Vec::new(),
             exports: vec![ALL; n],
+            groups: Vec::new(),
             behind: Vec::new(),
         };
         match shape {
             Shape::Plain | Shape::Exports => topology.digraph(dice),
             Shape::Bridges => topology.tree(1, dice),
             Shape::Blocks => topology.blocks(dice),
-            Shape::Wild | Shape::Refused => topology.wild(dice),
+            Shape::Wild | Shape::Refused | Shape::Told => topology.wild(dice),
         }
         if shape == Shape::Exports || dice.chance(20) {
             topology.exports = (0..n).map(|_| mask(dice)).collect();
@@ -129,17 +150,21 @@ impl Topology {
         topology
     }
 
-    /// Older copies beside filtered links need more than ordinary replication; with export filters alone they do not.
-    pub fn survives_restores(&self) -> bool {
-        self.edges.iter().all(|edge| edge.mask == ALL)
+    fn masks(&self) -> Vec<u8> {
+        self.edges.iter().map(|edge| edge.mask).collect()
+    }
+
+    /// Whether the planner accepts other filters on the same graph.
+    pub fn is_accepted_with(&self, links: &[u8], exports: &[u8]) -> bool {
+        self.plan(links, exports).is_accepted()
     }
 
     /// What the planner of the product makes of it.
-    fn plan(&self) -> Plan {
+    fn plan(&self, masks: &[u8], exports: &[u8]) -> Plan {
         let location = |(i, name): (usize, &LocationName)| Location {
             name: name.to_string(),
             endpoint: None,
-            export_filter: expression(self.exports[i]).map(|cel| ExportFilter {
+            export_filter: expression(exports[i]).map(|cel| ExportFilter {
                 cel,
                 on_error: OnError::Drop,
             }),
@@ -159,7 +184,7 @@ impl Topology {
                 target: self.names[edge.target].to_string(),
                 direction: PointDirection::OneWay,
             },
-            filters: expression(edge.mask)
+            filters: expression(masks[i])
                 .map(|cel| LinkFilter {
                     name: "classes".into(),
                     sources: None,
@@ -179,7 +204,20 @@ impl Topology {
             .plan(&log, &links)
     }
 
-    fn know_what_is_behind(&mut self, plan: &Plan) {
+    fn learn(&mut self, plan: &Plan) {
+        let number = |id: &EdgeId| {
+            let is = |e: &Edge| {
+                self.names[e.source].as_str() == id.source
+                    && self.names[e.target].as_str() == id.target
+            };
+            let found = self.edges.iter().position(is);
+            found.expect("the plan has these edges only")
+        };
+        let components = plan.components.iter().map(|c| c.edges.iter().map(number));
+        let components = components.map(Iterator::collect);
+        let bridges = plan.bridges.iter().flat_map(|b| b.edges.iter());
+        let bridges = bridges.map(|id| vec![number(id)]);
+        self.groups = components.chain(bridges).collect();
         let name = |text: &String| LocationName::new(text).expect("names came from here");
         let behind = |edge: &Edge| {
             let (source, target) = (&self.names[edge.source], &self.names[edge.target]);
@@ -284,38 +322,6 @@ impl Topology {
         }
         found.into_iter().map(|i| self.names[i].clone()).collect()
     }
-
-    pub fn filter(&self, edge: Edge) -> Arc<ClassFilter> {
-        Arc::new(ClassFilter {
-            mask: edge.mask,
-            export: self.exports[edge.source],
-        })
-    }
-
-    /// Whether a location lets events of this class out that were appended there.
-    pub fn exports(&self, location: usize, class: usize) -> bool {
-        self.exports[location] & 1 << class != 0
-    }
-
-    /// For each location whether an event of this class reaches it from one of those that let it out.
-    pub fn reach(&self, holders: &[usize], class: usize) -> Vec<bool> {
-        let mut reached = vec![false; self.names.len()];
-        for holder in holders {
-            reached[*holder] = true;
-        }
-        let bit = 1 << class;
-        let mut grew = true;
-        while grew {
-            grew = false;
-            for e in &self.edges {
-                if reached[e.source] && !reached[e.target] && e.mask & bit != 0 {
-                    reached[e.target] = true;
-                    grew = true;
-                }
-            }
-        }
-        reached
-    }
 }
 
 /// The classes of a mask as the planner reads them; nothing when all pass.
@@ -331,32 +337,10 @@ fn expression(mask: u8) -> Option<String> {
     }
 }
 
-fn mask(dice: &mut Dice) -> u8 {
+pub fn mask(dice: &mut Dice) -> u8 {
     if dice.chance(25) {
         ALL
     } else {
         dice.below(usize::from(ALL) + 1) as u8
-    }
-}
-
-pub struct ClassFilter {
-    mask: u8,
-    export: u8,
-}
-
-impl ClassFilter {
-    pub fn passes(&self, class: usize, appended_here: bool) -> bool {
-        let bit = 1 << class;
-        self.mask & bit != 0 && (!appended_here || self.export & bit != 0)
-    }
-}
-
-impl EdgeFilter for ClassFilter {
-    fn admit(&self, stored: &StoredEvent) -> Admission {
-        if self.passes(class_of(&stored.event.event_type), stored.appended_here) {
-            Admission::Pass
-        } else {
-            Admission::Filtered
-        }
     }
 }

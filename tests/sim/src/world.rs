@@ -1,8 +1,10 @@
 //! All locations and what is on its way between them; one step at a time.
 
 mod clients;
+mod clones;
 mod edges;
 mod lives;
+mod others;
 mod writers;
 
 use std::collections::HashMap;
@@ -12,11 +14,15 @@ use std::sync::Arc;
 use tidelog_core::{Credit, Frame, Open, Opened, Refused};
 use tidelog_model::VectorTime;
 
+pub use clones::Twin;
+
 use crate::counts::Counts;
-use crate::dice::Dice;
+use crate::dice::{Dice, Part};
+use crate::filters::Filters;
 use crate::oracle::{Oracle, Seen, Set};
 use crate::site::{Process, Site};
-use crate::topology::Topology;
+use crate::step::Chosen;
+use crate::topology::{Shape, Topology};
 use crate::trace::Trace;
 
 /// How long a frame without events waits for company.
@@ -84,6 +90,15 @@ pub struct Session {
     readings: HashMap<usize, Seen>,
 }
 
+/// Which filters change in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FiltersChange {
+    Never,
+    /// Those of what is appended.
+    Exports,
+    All,
+}
+
 pub struct World {
     pub now: i64,
     pub dice: Dice,
@@ -95,12 +110,18 @@ pub struct World {
     /// While true, things break.
     pub hostile: bool,
     pub delivered: u64,
+    /// The location at whose original something happens, beside its clone: no peer notices.
+    pub apart: Option<usize>,
     pub counts: Counts,
     pub trace: Trace,
+    /// What was carried out so far.
+    pub chosen: Vec<Chosen>,
     /// A lost witness and a clock that steps back may not come together: nothing could tell then which incarnations were used.
     pub clocks_step_back: bool,
     /// Clocks are wrong by hours and not by seconds: their order is not believed then.
     pub clocks_are_wild: bool,
+    /// Which filters the plan may change.
+    pub filters_change: FiltersChange,
     /// Databases fail over again and again.
     pub fails_over: bool,
     window: u64,
@@ -110,23 +131,36 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(topology: Topology, mut dice: Dice, with_lines: bool) -> Self {
+    pub fn new(topology: Topology, seed: u64, with_lines: bool) -> Self {
+        let mut dice = Dice::new(seed, Part::World);
         let topology = Arc::new(topology);
-        let sites = topology.names.iter().cloned();
-        let sites: Vec<_> = sites.map(|n| Site::new(n, &mut dice)).collect();
-        let fails_over = topology.survives_restores() && dice.chance(50);
+        let sites = topology.names.iter().cloned().enumerate();
+        let sites = sites.map(|(i, name)| Site::new(name, &mut Dice::new(seed, Part::Site(i))));
+        let filters_change = match dice.below(100) {
+            // What is lost in a refused graph is to be the fault of the graph.
+            _ if topology.shape == Shape::Refused => FiltersChange::Never,
+            0..60 => FiltersChange::Never,
+            60..75 => FiltersChange::Exports,
+            _ => FiltersChange::All,
+        };
+        let links_change = filters_change == FiltersChange::All;
+        let filters = Filters::new(Arc::clone(&topology), links_change);
+        let fails_over = dice.chance(50);
         let clocks_are_wild = dice.chance(30);
         let links = topology.edges.iter().map(|_| Link::default()).collect();
         Self {
             now: 1_700_000_000_000_000,
-            sites,
+            sites: sites.collect(),
             links,
-            oracle: Oracle::new(Arc::clone(&topology), !clocks_are_wild),
+            oracle: Oracle::new(filters, Arc::clone(&topology), !clocks_are_wild),
             sessions: vec![Session::default(); 3],
             hostile: true,
             delivered: 0,
+            apart: None,
             counts: Counts::default(),
             trace: Trace::new(with_lines),
+            chosen: Vec::new(),
+            filters_change,
             clocks_step_back: dice.chance(50),
             clocks_are_wild,
             fails_over,
@@ -163,6 +197,12 @@ impl World {
         let busy = |site: &usize| self.sites[*site].process.as_ref().is_some_and(&busy);
         let sites = (0..self.sites.len()).filter(busy).collect();
         self.prefer(drawn, sites)
+    }
+
+    /// Mostly a location whose database is a clone, if there is one.
+    pub fn cloned_site(&mut self, drawn: usize) -> usize {
+        let sites = (0..self.sites.len()).filter(|site| self.sites[*site].twin.is_some());
+        self.prefer(drawn, sites.collect())
     }
 
     fn prefer(&mut self, drawn: usize, busy: Vec<usize>) -> usize {

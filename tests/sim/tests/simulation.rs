@@ -1,6 +1,7 @@
 //! The simulation judged: it finds nothing in what is accepted, it finds what is broken, and a seed is a run.
 
 use tidelog_sim::fleet::Fleet;
+use tidelog_sim::history::History;
 use tidelog_sim::run::{Script, run};
 use tidelog_sim::shrink::{from_text, shrink, to_text};
 
@@ -51,6 +52,52 @@ fn the_same_seed_twice_is_the_same_run() {
             ..Script::default()
         });
         assert_ne!(first.hash, other.hash, "two seeds, one run");
+    }
+}
+
+#[test]
+fn what_was_once_found_is_not_found_again() {
+    let histories = History::parse_all(include_str!("../regressions.txt")).expect("histories");
+    for history in histories {
+        let outcome = run(&Script {
+            seed: history.seed,
+            history: Some(history.clone()),
+            ..Script::default()
+        });
+        let violation = outcome.violation.map(|v| v.message);
+        assert_eq!(violation, None, "{}", history.title);
+    }
+}
+
+#[test]
+fn a_run_that_is_written_down_is_the_same_run() {
+    for seed in 0..30 {
+        let drawn = run(&Script {
+            seed,
+            ..Script::default()
+        });
+        let text = drawn.history.to_string();
+        let read = History::parse_all(&text).expect("what was written is read");
+        assert_eq!(read, [drawn.history], "seed {seed}");
+        let again = run(&Script {
+            seed,
+            history: read.into_iter().next(),
+            ..Script::default()
+        });
+        assert_eq!(drawn.hash, again.hash, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_no_history_is_told_by_its_line() {
+    for (text, told) in [
+        ("seed 1 graph a>b:7 exports 7", "line 1"),
+        ("seed 1 graph a>b:7 exports 7,7\n  1 fly: a a>b", "line 2"),
+        ("  1 append: a a>b", "line 1"),
+        ("once upon a time", "line 1"),
+    ] {
+        let error = History::parse_all(text).expect_err(text);
+        assert!(error.contains(told), "{error}");
     }
 }
 

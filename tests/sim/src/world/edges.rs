@@ -1,9 +1,13 @@
 //! Edges: what their ends say to each other, and what the network makes of it.
 
+use std::sync::Arc;
+
 use tidelog_core::{SourceEffect, SourceInput, TargetEffect, TargetInput, Work};
 
-use super::{Message, World};
+use super::{FiltersChange, Message, World};
+use crate::filters::Place;
 use crate::site::{Lookup, Waiting};
+use crate::topology::mask;
 
 impl World {
     /// Whoever drives an edge notices that a writer at one of its ends is no more.
@@ -44,6 +48,59 @@ impl World {
             self.disconnect(edge);
         }
         true
+    }
+
+    /// The plan has another filter: on a component, on one direction of a bridge, or on what a location exports.
+    pub fn change_filter(&mut self, site: usize, edge: usize) -> bool {
+        let place = match self.filters_change {
+            FiltersChange::Never => return false,
+            FiltersChange::All if self.dice.chance(70) => {
+                let mut groups = self.topology.groups.iter();
+                let group = groups.position(|group| group.contains(&edge));
+                Place::Group(group.expect("every edge is in a component or a bridge"))
+            }
+            FiltersChange::All | FiltersChange::Exports => Place::Export(site),
+        };
+        let mask = mask(&mut self.dice);
+        self.trace
+            .say(|| format!("  {place:?} lets through {mask:03b}"));
+        self.oracle.filters.change(place, mask);
+        true
+    }
+
+    /// The source of an edge takes the filter of the plan over: its stream ends, and the other end learns of that later.
+    pub fn tell_filter(&mut self, edge: usize) -> bool {
+        let behind = (0..self.links.len()).filter(|e| self.oracle.filters.is_behind(*e));
+        let edge = self.prefer(edge, behind.collect());
+        let (site, filters) = (self.topology.edges[edge].source, &mut self.oracle.filters);
+        if !filters.is_behind(edge) || self.links[edge].removed {
+            return false;
+        }
+        let Some(process) = &mut self.sites[site].process else {
+            return false;
+        };
+        filters.tell(edge);
+        let told = filters.told(edge);
+        self.trace.say(|| format!("  edge {edge}: {told:?}"));
+        let view = Arc::clone(&process.view);
+        let config = self.source_config(edge);
+        let process = self.sites[site].process.as_mut();
+        if let Some(end) = process.and_then(|p| p.sources.get_mut(&edge)) {
+            end.lookup = None;
+            end.machine.reconfigure(config);
+            end.machine.handle(SourceInput::View(view), self.now);
+        }
+        self.links[edge].close_due |= self.links[edge].up;
+        true
+    }
+
+    /// Changes that every edge has reported are in force from now on.
+    pub fn settle_filters(&mut self) {
+        let (oracle, links) = (&mut self.oracle, &self.links);
+        let written = oracle.written();
+        for _ in 0..oracle.filters.settle(written, |edge| links[edge].removed) {
+            self.counts.add("a filter is in force");
+        }
     }
 
     /// The writer has not answered for all that streams of the edge gave it: the next one starts at what it will have left.

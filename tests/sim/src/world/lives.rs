@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tidelog_core::{
-    Input, LogView, ProvenHead, Source, SourceConfig, StopReason, Target, TargetConfig, Writer,
+    Input, LogView, Memory, ProvenHead, Source, SourceConfig, StopReason, Target, TargetConfig,
+    Writer,
 };
 use tidelog_model::ChainHash;
 use tidelog_store::{CommitError, LogStore};
@@ -12,7 +13,7 @@ use tidelog_store::{CommitError, LogStore};
 use super::{DELAY, World};
 use crate::dice::Dice;
 use crate::oracle::Ledger;
-use crate::site::{Memory, NEWEST, Operation, Process, SourceEnd, TargetEnd, Waiting, now};
+use crate::site::{NEWEST, Operation, Process, Remembered, SourceEnd, TargetEnd, Waiting, now};
 
 impl World {
     /// A writer for a location that has none: in a new process, or in the one whose last writer has stopped.
@@ -21,12 +22,25 @@ impl World {
         if living.as_ref().is_some_and(|p| p.serving) {
             return false;
         }
-        let memory = living.as_ref().and_then(|p| p.memory);
+        let living = living.as_ref().map(|p| p.remembered);
+        let remembered = match living {
+            Some(remembered) => remembered,
+            // A process that served before may be the one that takes the lease.
+            None if self.sites[site].standby.is_some() && self.dice.chance(50) => {
+                self.sites[site].standby.take().unwrap_or_default()
+            }
+            None => Remembered::default(),
+        };
+        self.start_with(site, remembered)
+    }
+
+    /// The same for a process that remembers this.
+    pub(super) fn start_with(&mut self, site: usize, remembered: Remembered) -> bool {
         let hostile = self.hostile;
         let dies = move |dice: &mut Dice| hostile && dice.rarely(50);
         let offset = self.sites[site].clock_offset;
         let mut time = self.time_at(site);
-        let started = self.sites[site].start(&mut time, memory, dies, &mut self.dice);
+        let started = self.sites[site].start(&mut time, remembered, dies, &mut self.dice);
         // It may have had to wait until its clock reached the incarnation that it chose.
         self.now = self.now.max(time - offset);
         let Some((writer, view, nonce)) = started else {
@@ -40,17 +54,25 @@ impl World {
         };
         process.leased_in = self.sites[site].generation;
         process.nonce = nonce;
+        process.remembered = Remembered::default();
         self.sites[site].process = Some(process);
         true
     }
 
-    fn begin(&self, site: usize, writer: Writer, view: LogView) -> Process {
+    fn begin(&mut self, site: usize, writer: Writer, view: LogView) -> Process {
+        // A new process may have been started with the plan of now, or with an older one.
+        for edge in 0..self.links.len() {
+            let here = self.topology.edges[edge].source == site;
+            if here && self.oracle.filters.is_behind(edge) && self.dice.chance(50) {
+                self.oracle.filters.tell(edge);
+            }
+        }
         let view = Arc::new(view);
         let mut process = Process {
             writer,
             serving: true,
             epoch: 1,
-            memory: None,
+            remembered: Remembered::default(),
             leased_in: 0,
             nonce: 0,
             inbox: VecDeque::new(),
@@ -113,6 +135,8 @@ impl World {
         if !std::mem::take(&mut self.links[edge].removed) {
             return false;
         }
+        // What is put into the plan comes with the filter of the plan.
+        self.oracle.filters.tell(edge);
         let e = self.topology.edges[edge];
         for site in [e.source, e.target] {
             if let Some(mut process) = self.sites[site].process.take() {
@@ -151,7 +175,6 @@ impl World {
         process.writer = writer;
         process.view = Arc::new(view);
         process.serving = true;
-        process.memory = None;
         process.epoch += 1;
         process.sources.values_mut().for_each(|s| s.view_due = true);
         process.targets.values_mut().for_each(|t| t.view_due = true);
@@ -160,6 +183,9 @@ impl World {
     }
 
     fn end_streams(&mut self, site: usize) {
+        if self.apart == Some(site) {
+            return;
+        }
         for (link, edge) in self.links.iter_mut().zip(&self.topology.edges) {
             link.close_due |= link.up && (edge.source == site || edge.target == site);
         }
@@ -174,15 +200,14 @@ impl World {
         process.operation = None;
         process.epoch += 1;
         let left = process.writer.core().view();
-        process.memory = match reason {
-            StopReason::StateChanged(_) => Some(Memory {
-                incarnation: left.current().incarnation,
-                head: ProvenHead {
-                    sequence: left.head,
-                    hash: left.hash,
-                },
-            }),
-            _ => None,
+        let head = ProvenHead {
+            sequence: left.head,
+            hash: left.hash,
+        };
+        process.remembered = Remembered {
+            memory: Memory::after(reason, head),
+            served: left.current().incarnation,
+            nonce: process.nonce,
         };
         assert!(
             !process
@@ -194,8 +219,9 @@ impl World {
         self.end_streams(site);
     }
 
-    fn source_config(&self, edge: usize) -> SourceConfig {
+    pub(super) fn source_config(&self, edge: usize) -> SourceConfig {
         let e = self.topology.edges[edge];
+        let filter = self.oracle.filters.told(edge);
         SourceConfig {
             log: "log".into(),
             source: self.topology.names[e.source].clone(),
@@ -203,9 +229,9 @@ impl World {
             spec_hash: String::new(),
             application_name: String::new(),
             application_version: self.sites[e.source].application_version(),
-            filter_hash: String::new(),
+            filter_hash: format!("{}-{}", filter.link, filter.export),
             behind: self.topology.behind(edge),
-            filter: self.topology.filter(e),
+            filter: Arc::new(filter),
             frame_events_max: self.frame_events_max,
             frame_bytes_max: self.frame_bytes_max,
             scan_rows_max: self.scan_rows_max,
@@ -233,7 +259,7 @@ impl World {
     pub fn wipe(&mut self, site: usize) -> bool {
         let served = self.sites[site].state().lineage.current().is_some();
         let known = served && self.sites[site].witness.is_some();
-        if !known || !self.topology.survives_restores() {
+        if !known {
             return false;
         }
         self.crash(site);
@@ -324,7 +350,10 @@ impl World {
                 1 => {
                     self.counts
                         .add("fault: died, and its commit is still on its way");
-                    self.sites[site].zombie = Some(*batch);
+                    // Not into the database of a clone.
+                    if self.apart.is_none() {
+                        self.sites[site].zombie = Some(*batch);
+                    }
                 }
                 _ => self.counts.add("fault: died before a commit"),
             }
@@ -333,6 +362,9 @@ impl World {
             if let Waiting::Request(number) = waiting {
                 self.oracle.asked[number].unknown = true;
             }
+        }
+        if self.apart == Some(site) {
+            return true;
         }
         for edge in 0..self.links.len() {
             let e = self.topology.edges[edge];
@@ -383,7 +415,7 @@ impl World {
     /// other server had not been sent yet). Its writer notices at the next write, or is told before.
     pub fn restore(&mut self, site: usize, alive: bool) -> bool {
         let backups = self.sites[site].backups.len();
-        if backups == 0 || !self.topology.survives_restores() {
+        if backups == 0 {
             return false;
         }
         if !alive {
@@ -398,6 +430,10 @@ impl World {
             Some(number) if self.dice.chance(70) => number,
             _ => self.dice.below(backups),
         };
+        self.restore_number(site, number)
+    }
+
+    pub(super) fn restore_number(&mut self, site: usize, number: usize) -> bool {
         let known = self.sites[site].witness.is_some();
         let Some(ledger) = self.sites[site].restore(number, known) else {
             return false;

@@ -43,11 +43,12 @@ impl World {
             Effect::Find(ids) => operate(Operation::Find(ids)),
             Effect::Resolve { planned_head } => operate(Operation::Resolve(planned_head)),
             Effect::Witness { head, hash } => {
-                let witness = self.sites[site].witness.get_or_insert_default();
-                witness.committed = Some(ProvenHead {
+                let here = &mut self.sites[site];
+                let head = ProvenHead {
                     sequence: head,
                     hash,
-                });
+                };
+                here.witness.get_or_insert_default().committed = (!here.server).then_some(head);
             }
             Effect::Publish { events, view } => {
                 self.oracle.published(site, &events);
