@@ -1,7 +1,7 @@
 //! A reader that follows one location over every interruption, and writes down what it got.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tidelog_proto::error::key;
@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 use crate::client::Client;
 use crate::journal::Journal;
 use crate::record::{Delivered, Fact, Subscription};
+
+/// A log whose database was put back under it finds out, and says so, within this time on the slowest machine.
+const SOON: Duration = Duration::from_mins(1);
 
 /// A running subscriber. It ends when it is stopped or dropped.
 pub struct Subscriber {
@@ -31,8 +34,8 @@ struct State {
     sent: u64,
     streams: u64,
     /// Events that came again although they had been acknowledged: a breach, unless the log had lost that acknowledgement and says so
-    /// soon. What was acknowledged, and what to say.
-    doubts: Vec<(u64, String)>,
+    /// soon. When that was, and what to say.
+    doubts: Vec<(Instant, String)>,
 }
 
 /// How it follows.
@@ -302,7 +305,7 @@ impl State {
                     "goes on at {} after it acknowledged {acknowledged} (sent {sent})",
                     fact.sequence
                 );
-                self.doubts.push((acknowledged, text));
+                self.doubts.push((Instant::now(), text));
             }
             self.record
                 .events
@@ -322,8 +325,8 @@ impl State {
         let voided = self.record.events.split_off(kept);
         self.record.voided.push(voided);
         self.record.told.push(safe.sequence);
-        self.doubts
-            .retain(|(acknowledged, _)| *acknowledged <= safe.sequence);
+        // A copy knows older acknowledgements, also of events that it holds.
+        self.doubts.retain(|(at, _)| at.elapsed() > SOON);
         self.position = Some(safe);
         self.acknowledged = self.acknowledged.min(safe.sequence);
         self.sent = self.sent.min(safe.sequence);
@@ -354,5 +357,32 @@ mod tests {
         let mute = ApiError::new(ErrorReason::IncarnationChanged, "gone");
         assert_eq!(state.interrupted(&mute.into()), None);
         assert_eq!(state.record.complaints.len(), 1);
+    }
+
+    #[test]
+    fn what_was_acknowledged_comes_again_only_when_the_log_says_soon_that_it_went_back() {
+        let again = |state: &mut State| {
+            state.acknowledged = 12;
+            state.sent = 12;
+            state.deliver(fact(9), 1, Mode::Consumer, true);
+        };
+        let mut state = State::default();
+        again(&mut state);
+        assert_eq!(state.doubts.len(), 1);
+        // It holds the events that were acknowledged, and not the acknowledgement.
+        state.go_back(v1::Position {
+            incarnation: 7,
+            sequence: 40,
+        });
+        assert!(state.doubts.is_empty());
+        again(&mut state);
+        assert_eq!(state.doubts.len(), 1);
+    }
+
+    fn fact(sequence: u64) -> Fact {
+        Fact::from(&v1::Event {
+            sequence,
+            ..v1::Event::default()
+        })
     }
 }
