@@ -132,29 +132,51 @@ impl DevFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fail("read")(error)),
         };
+        if metadata.len() > BYTES_MAX {
+            return Err(DevFileError::Damaged {
+                path,
+                why: format!("it has {} bytes, the limit is {BYTES_MAX}", metadata.len()),
+            });
+        }
+        let bytes = fs::read(&path).map_err(fail("read"))?;
+        Self::parse(path, &bytes).map(Some)
+    }
+
+    fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, DevFileError> {
         let damaged = |why: String| DevFileError::Damaged {
             path: path.clone(),
             why,
         };
-        if metadata.len() > BYTES_MAX {
-            return Err(damaged(format!(
-                "it has {} bytes, the limit is {BYTES_MAX}",
-                metadata.len()
-            )));
-        }
-        let bytes = fs::read(&path).map_err(fail("read"))?;
         // The version first: a later form may not fit the types at all.
         let value: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(version) if version == u64::from(VERSION) => {}
             Some(version) => return Err(DevFileError::Version { path, version }),
             None => return Err(damaged("it has no version".to_owned())),
         }
         // From the text again, because only that gives line and column.
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| damaged(error.to_string()))
+        let file: Self =
+            serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        file.check().map_err(damaged)?;
+        Ok(file)
+    }
+
+    /// Numbers that no start gives out: ports are computed with them.
+    fn check(&self) -> Result<(), String> {
+        for (log, location, entry) in self.iter() {
+            let wrong = |field: &str, value: u32, limit: u32| {
+                format!("{field} of {log}/{location} is {value}, the limit is {limit}")
+            };
+            if entry.index > ports::INDEX_MAX {
+                return Err(wrong("index", entry.index, ports::INDEX_MAX));
+            }
+            if entry.ports > ports::FIRST_MAX {
+                let (value, limit) = (u32::from(entry.ports), u32::from(ports::FIRST_MAX));
+                return Err(wrong("ports", value, limit));
+            }
+        }
+        Ok(())
     }
 
     /// Changes the file while no other process does. Nothing is written when `change` fails.

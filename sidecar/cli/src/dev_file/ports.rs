@@ -10,6 +10,10 @@ use super::{DevFile, DevLocation};
 pub const DEFAULT_BASE_PORT: u16 = 7440;
 /// Ports of one location.
 const BLOCK: u16 = 10;
+/// The highest first port of a location.
+pub(super) const FIRST_MAX: u16 = u16::MAX - (BLOCK - 1);
+/// The highest number of a location, of all ports there are.
+pub(super) const INDEX_MAX: u32 = (FIRST_MAX / BLOCK) as u32;
 
 /// What listens on a port of a location; the last digit of the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

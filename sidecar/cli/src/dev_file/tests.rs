@@ -215,3 +215,83 @@ fn a_later_version_is_refused() {
         "{error}"
     );
 }
+
+/// What `dev` does with a file that it takes; ports have to come out or an error.
+fn use_it(file: &DevFile) {
+    for location in ["eu", "us", "new"] {
+        for base in [None, Some(1030), Some(65520)] {
+            if let Ok(block) = file.block("orders", &name(location), base) {
+                for service in Service::ALL {
+                    assert!(block.address(service).port() >= block.first);
+                }
+            }
+        }
+    }
+}
+
+/// What may stand where something else stood.
+const OTHERS: [&str; 16] = [
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1",
+    "65526",
+    "65527",
+    "65535",
+    "65536",
+    "4294967295",
+    "18446744073709551616",
+    "1e400",
+    "\"\"",
+    "\"../../etc\"",
+    "[]",
+    "{}",
+];
+
+#[test]
+fn a_file_that_is_corrupt_in_any_way_is_used_or_refused_and_never_guessed_at() {
+    let (_guard, data_dir) = data_dir();
+    start(&data_dir, "orders", "eu", None);
+    start(&data_dir, "orders", "us", None);
+    let path = data_dir.dev_file();
+    let intact = fs::read_to_string(&path).unwrap();
+    let mut forms: Vec<Vec<u8>> = Vec::new();
+    for at in 0..intact.len() {
+        forms.push(intact.as_bytes()[..at].to_vec());
+        for bit in 0..8 {
+            let mut bytes = intact.clone().into_bytes();
+            bytes[at] ^= 1 << bit;
+            forms.push(bytes);
+        }
+    }
+    // Every value is another one.
+    for (at, _) in intact.match_indices(": ") {
+        let value = &intact[at + 2..];
+        let end = value.find([',', '\n']).unwrap_or(value.len());
+        for other in OTHERS {
+            let text = format!("{}{other}{}", &intact[..at + 2], &value[end..]);
+            forms.push(text.into_bytes());
+        }
+    }
+    forms.push(vec![b'['; 100_000]);
+    forms.push("{\"version\": 1, \"logs\":".repeat(10_000).into_bytes());
+    let (mut used, mut refused) = (0, 0);
+    for form in forms {
+        match DevFile::parse(path.clone(), &form) {
+            Ok(file) => {
+                used += 1;
+                use_it(&file);
+            }
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("dev.json"), "{error}");
+                assert!(!error.way_out().is_empty());
+            }
+        }
+    }
+    assert!(
+        used > 100 && refused > 1000,
+        "{used} used, {refused} refused"
+    );
+}
