@@ -17,6 +17,7 @@ use crate::caps;
 use crate::event::{Cause, Event};
 use crate::hlc::HybridTime;
 use crate::id::{EventId, Incarnation, LocationName, Origin};
+use crate::mutant;
 use crate::vector_time::VectorTime;
 
 /// The version byte of the encoding written here.
@@ -108,7 +109,9 @@ pub fn encode(event: &Event) -> Vec<u8> {
             w.u32(cause.output_index);
         });
     }
-    out.bytes(tag::DELIVERY_ID, event.delivery_id.as_bytes());
+    if !mutant!("canonical-without-delivery-id") {
+        out.bytes(tag::DELIVERY_ID, event.delivery_id.as_bytes());
+    }
     out.bytes(tag::REQUEST_ID, event.request_id.as_bytes());
     out.number32(tag::REQUEST_INDEX, event.request_index);
     out.number32(tag::REQUEST_COUNT, event.request_count);
@@ -276,7 +279,10 @@ impl Fields {
                 .get(at + 1..at + 5)
                 .ok_or(CanonicalError::Truncated(tag))?;
             let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
-            if tag <= last || tag > tag::PLAN_ID || length == 0 {
+            if (tag <= last && !mutant!("canonical-fields-in-any-order"))
+                || tag > tag::PLAN_ID
+                || length == 0
+            {
                 return Err(CanonicalError::NotCanonical(tag));
             }
             let start = at + 5;
@@ -310,7 +316,7 @@ impl Fields {
         };
         let array: [u8; 4] = bytes.as_ref().try_into().map_err(|_| bad.clone())?;
         match u32::from_be_bytes(array) {
-            0 => Err(bad),
+            0 if !mutant!("canonical-defaults-written-out") => Err(bad),
             n => Ok(n),
         }
     }
@@ -367,7 +373,7 @@ impl<'a> Reader<'a> {
         self.take(length)
     }
     fn end(&self) -> Result<(), CanonicalError> {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() || mutant!("canonical-bytes-behind-a-value") {
             Ok(())
         } else {
             Err(CanonicalError::NotCanonical(self.tag))
@@ -415,7 +421,10 @@ fn read_vector(bytes: &[u8]) -> Result<VectorTime, CanonicalError> {
     let mut last: Option<Origin> = None;
     while !r.rest.is_empty() {
         let id = read_id(&mut r)?;
-        if last.as_ref().is_some_and(|l| *l >= id.origin) || out.len() >= caps::VECTOR_ENTRIES_MAX {
+        let falls = last.as_ref().is_some_and(|l| *l >= id.origin);
+        if (falls && !mutant!("canonical-vector-in-any-order"))
+            || out.len() >= caps::VECTOR_ENTRIES_MAX
+        {
             return Err(r.bad("a vector of at most 256 origins in rising order"));
         }
         out.set(&id.origin, id.sequence);
@@ -458,7 +467,9 @@ fn read_map(bytes: &[u8]) -> Result<BTreeMap<String, String>, CanonicalError> {
     while !r.rest.is_empty() {
         let key = utf8(tag::METADATA, r.item()?)?;
         let value = utf8(tag::METADATA, r.item()?)?;
-        if out.last_key_value().is_some_and(|(last, _)| *last >= key) {
+        if out.last_key_value().is_some_and(|(last, _)| *last >= key)
+            && !mutant!("canonical-map-in-any-order")
+        {
             return Err(CanonicalError::NotCanonical(tag::METADATA));
         }
         out.insert(key, value);

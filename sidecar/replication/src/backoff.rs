@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidelog_engine::Random;
+use tidelog_model::mutant;
 
 /// Pauses between attempts: each up to twice the one before, drawn from its upper half, so that peers that lost each other at the
 /// same moment do not come back at the same moment.
@@ -29,15 +30,22 @@ impl Backoff {
             .min
             .saturating_mul(1 << self.attempts.min(20))
             .min(self.max);
-        self.attempts = self.attempts.saturating_add(1);
+        if !mutant!("pauses-do-not-grow") {
+            self.attempts = self.attempts.saturating_add(1);
+        }
         let half = full / 2;
         let span = u64::try_from(half.as_micros()).unwrap_or(u64::MAX).max(1);
+        if mutant!("pauses-without-jitter") {
+            return full;
+        }
         half + Duration::from_micros((self.random)() % span)
     }
 
     /// The next pause is the first one again.
     pub(crate) fn reset(&mut self) {
-        self.attempts = 0;
+        if !mutant!("pauses-never-start-anew") {
+            self.attempts = 0;
+        }
     }
 }
 
@@ -59,5 +67,15 @@ mod tests {
         assert!(pauses[9] >= max / 2);
         backoff.reset();
         assert!(backoff.next() <= min);
+    }
+
+    #[test]
+    fn two_that_lost_each_other_at_the_same_moment_do_not_come_back_at_the_same_moment() {
+        let (min, max) = (Duration::from_millis(100), Duration::from_secs(10));
+        let mut one = Backoff::new(min, max, Arc::new(|| 7));
+        let mut other = Backoff::new(min, max, Arc::new(|| 40_007));
+        for _ in 0..10 {
+            assert!(other.next() >= one.next() + Duration::from_millis(40));
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use tidelog_core::{PROTOCOL_VERSION, RefusalKind};
-use tidelog_model::LocationName;
+use tidelog_model::{LocationName, mutant};
 use tidelog_proto::v1::ReplicationMessage;
 use tidelog_proto::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
 use tidelog_proto::{ApiError, ErrorReason};
@@ -116,7 +116,9 @@ async fn introduce(hub: &Hub, mut call: Call) -> Result<(), Box<Status>> {
             (&open.log, &open.target, &open.source, open.stream)
         }
         (Said::Offer(offer), Direction::Incoming) => {
-            if offer.protocol_version != PROTOCOL_VERSION {
+            if offer.protocol_version != PROTOCOL_VERSION
+                && !mutant!("offer-of-another-protocol-taken")
+            {
                 let message = format!(
                     "stream protocol {} offered, {PROTOCOL_VERSION} spoken here; upgrade the older side",
                     offer.protocol_version
@@ -132,13 +134,14 @@ async fn introduce(hub: &Hub, mut call: Call) -> Result<(), Box<Status>> {
     };
     if let Some(PeerLocation(vouched)) = &call.vouched
         && vouched != peer
+        && !mutant!("certificate-not-compared")
     {
         let message = format!("the certificate vouches for {vouched}, not for {peer}");
         return Err(boxed(
             ApiError::new(ErrorReason::LocationNotVouched, message).with("location", peer),
         ));
     }
-    if *log != hub.cx.log_name || meant != me {
+    if (*log != hub.cx.log_name || meant != me) && !mutant!("meant-for-another-location") {
         let message = format!("this is {}/{me}, not {log}/{meant}", hub.cx.log_name);
         return refuse(&call, stream, RefusalKind::WrongLocation, &message).await;
     }
@@ -146,7 +149,7 @@ async fn introduce(hub: &Hub, mut call: Call) -> Result<(), Box<Status>> {
         let message = format!("the plan of {me} has no such edge with {peer}");
         return refuse(&call, stream, RefusalKind::EdgeNotAllowed, &message).await;
     };
-    if edge.cut {
+    if edge.cut && !mutant!("cut-peer-let-in") {
         if let Some(breaker) = &call.breaker {
             breaker.break_connection();
         }

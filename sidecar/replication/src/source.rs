@@ -10,7 +10,7 @@ use tidelog_core::{
     SourceInput,
 };
 use tidelog_engine::{LogReader, PageError};
-use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Position};
+use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Position, mutant};
 use tidelog_proto::v1::ReplicationMessage;
 use tidelog_store::Page;
 use tokio::sync::mpsc;
@@ -144,7 +144,9 @@ impl SourceDriver {
                     }
                 },
                 _ = beat.tick() => {
-                    if run.heard.elapsed() > cx.tuning.silence_max() {
+                    if run.heard.elapsed() > cx.tuning.silence_max()
+                        && !mutant!("silent-target-kept")
+                    {
                         break End::new("the target is silent", Pause::Backoff);
                     }
                     self.prepare_beat(cx, &mut run);
@@ -155,7 +157,7 @@ impl SourceDriver {
                     },
                     Err(_) => break End::new("the connection to the target is gone", Pause::Backoff),
                 },
-                received = conn.received.message() => match received {
+                received = conn.received.message(), if run.outbox.has_room() => match received {
                     Ok(Some(message)) => match Said::from_wire(message) {
                         Ok(said) => {
                             run.heard = Instant::now();
@@ -217,7 +219,7 @@ impl SourceDriver {
             Signal::Stop => Some(End::new("the source is stopping", Pause::None)),
             Signal::Accepted(next) => {
                 let mut end = End::new("the target dialled again", Pause::None);
-                end.next = Some(next);
+                end.next = Some(next).filter(|_| !mutant!("second-call-dropped"));
                 Some(end)
             }
         }

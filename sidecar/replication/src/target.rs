@@ -10,7 +10,7 @@ use tidelog_core::{
 };
 use tidelog_engine::{LogHandle, PageError, Selection};
 use tidelog_model::{
-    EventId, Incarnation, LocationName, Position, Selector, VectorTime, canonical,
+    EventId, Incarnation, LocationName, Position, Selector, VectorTime, canonical, mutant,
 };
 use tidelog_store::{StoreError, VoidedId};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -160,7 +160,7 @@ impl TargetDriver {
                     },
                     Err(_) => break End::new("the connection to the source is gone", Pause::Backoff),
                 },
-                received = conn.received.message() => match received {
+                received = conn.received.message(), if run.outbox.has_room() => match received {
                     Ok(Some(message)) => match Said::from_wire(message) {
                         Ok(said) => {
                             run.heard = Instant::now();
@@ -198,7 +198,8 @@ impl TargetDriver {
                         });
                     }
                 },
-                found = ready(&mut run.lookup) => {
+                // Proofs are as large as events: the next one is told when the one before has left.
+                found = ready(&mut run.lookup), if run.outbox.is_empty() || mutant!("proofs-pile-up") => {
                     run.lookup = None;
                     match found {
                         Found::Voided(Ok(held)) => self.feed(cx, &mut run, TargetInput::Voided(held)),
@@ -212,7 +213,9 @@ impl TargetDriver {
                     Err(closed) => break End::new(closed.to_string(), Pause::Backoff),
                 },
                 _ = beat.tick() => {
-                    if run.heard.elapsed() > cx.tuning.silence_max() {
+                    if run.heard.elapsed() > cx.tuning.silence_max()
+                        && !mutant!("silent-source-kept")
+                    {
                         break End::new("the source is silent", Pause::Backoff);
                     }
                     self.beat(cx, &mut run);

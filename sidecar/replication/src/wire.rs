@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tidelog_core::{
     Credit, Frame, FrameEvent, Heartbeat, Open, Opened, PROTOCOL_VERSION, RefusalKind, Refused,
 };
-use tidelog_model::{ApplicationVersion, EventId, Incarnation, LocationName, canonical};
+use tidelog_model::{ApplicationVersion, EventId, Incarnation, LocationName, canonical, mutant};
 use tidelog_proto::FieldError;
 use tidelog_proto::convert::{
     chain_hash_from_wire, digest_from_wire, field, lineage_from_wire, lineage_to_wire,
@@ -81,7 +81,11 @@ impl Said {
                 stream_id: credit.stream,
                 bytes: credit.bytes,
                 version_vector: credit.version_vector.as_ref().map(Into::into),
-                covered_vector: credit.covered_vector.as_ref().map(Into::into),
+                covered_vector: credit
+                    .covered_vector
+                    .as_ref()
+                    .filter(|_| !mutant!("credit-loses-its-covered-vector"))
+                    .map(Into::into),
                 progress: credit.progress,
             }),
             Self::Heartbeat(heartbeat) => Message::Heartbeat(heartbeat_to_wire(heartbeat)),
@@ -280,7 +284,11 @@ fn refused_from_wire(wire: v1::Refused) -> Result<Refused, FieldError> {
         kind,
         message: wire.message,
         lineage: lineage_from_wire("lineage", &wire.lineage)?,
-        position: wire.position,
+        position: if mutant!("refusal-loses-its-position") {
+            0
+        } else {
+            wire.position
+        },
         hash,
     })
 }
@@ -326,7 +334,11 @@ fn frame_from_wire(wire: v1::Frame) -> Result<Frame, FieldError> {
         events,
         covered: required_field("covered_vector", wire.covered_vector)?,
         head: wire.head,
-        filtered: wire.filtered,
+        filtered: if mutant!("frame-loses-what-was-filtered") {
+            0
+        } else {
+            wire.filtered
+        },
     })
 }
 
@@ -359,7 +371,10 @@ fn heartbeat_from_wire(wire: v1::ReplicationHeartbeat) -> Result<Heartbeat, Fiel
             .map(micros_from_timestamp)
             .transpose()
             .map_err(|e| e.within("next_stored_at"))?,
-        stalled: wire.stalled.map(|reason| (reason, wire.message)),
+        stalled: wire
+            .stalled
+            .filter(|_| !mutant!("heartbeat-loses-its-stall"))
+            .map(|reason| (reason, wire.message)),
         sent: wire.sent,
         spec_hash: wire.spec_hash,
         filter_hash: wire.filter_hash,
@@ -383,3 +398,6 @@ fn proof_from_wire(wire: v1::Proof) -> Result<Said, FieldError> {
             .map_err(|e| FieldError::new("event", e.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

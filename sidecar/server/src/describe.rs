@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tidelog_config::Config;
 use tidelog_engine::{LogCounters, LogHandle, LogPhase};
-use tidelog_model::{ApplicationVersion, caps};
+use tidelog_model::{ApplicationVersion, caps, mutant};
 use tidelog_proto::convert::lineage_to_wire;
 use tidelog_proto::error::{ApiError, ErrorReason, key};
 use tidelog_proto::v1;
@@ -60,7 +60,7 @@ impl Describe {
     /// Refuses a request for another log.
     pub fn check_log(&self, asked: &str) -> Result<(), ApiError> {
         let served = &self.about.log;
-        if asked.is_empty() || asked == served {
+        if asked.is_empty() || asked == served || mutant!("answers-for-another-log") {
             return Ok(());
         }
         let message = format!("log `{asked}` is not served here; this address serves `{served}`");

@@ -1,6 +1,7 @@
 //! gRPC health: `startup`, `live`, `ready`. Peers and lag have no part in readiness.
 
 use tidelog_engine::{LogHandle, LogPhase};
+use tidelog_model::mutant;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
@@ -57,6 +58,9 @@ impl Health {
     /// Takes the location out of service before it stops.
     pub(crate) async fn not_serving(&self) {
         for service in ["", "ready"] {
+            if mutant!("ready-while-it-stops") {
+                continue;
+            }
             self.set(service, ServingStatus::NotServing).await;
         }
     }
@@ -65,6 +69,9 @@ impl Health {
     pub(crate) async fn end_watches(&self) {
         let mut reporter = self.reporter.clone();
         for service in ["", "startup", "live", "ready"] {
+            if mutant!("watches-outlive-a-stop") {
+                continue;
+            }
             reporter.clear_service_status(service).await;
         }
     }

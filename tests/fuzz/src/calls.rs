@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 
 use crate::{sample, sealed};
 use site::Method;
-pub use site::Site;
+pub use site::{CONFIG, Site};
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -228,7 +228,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     };
     let said = |message: Message| v1::ReplicationMessage::from(message).encode_to_vec();
     let config = v1::ApplyConfigRequest {
-        config_yaml: site::CONFIG.into(),
+        config_yaml: CONFIG.into(),
         ..Default::default()
     };
     let bodies = [

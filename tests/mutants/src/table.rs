@@ -3,6 +3,7 @@
 //! Each names the case that is closest to what it breaks; most are noticed by others as well.
 
 mod core;
+mod doors;
 mod edges;
 mod engine;
 mod plan;
@@ -21,6 +22,7 @@ pub fn all() -> impl Iterator<Item = &'static Mutant> {
         stores::MUTANTS,
         engine::MUTANTS,
         plan::MUTANTS,
+        doors::MUTANTS,
     ]
     .into_iter()
     .flatten()

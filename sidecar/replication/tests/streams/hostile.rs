@@ -29,7 +29,7 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    async fn dial(net: &Net, at: &str, push: bool) -> Self {
+    pub async fn dial(net: &Net, at: &str, push: bool) -> Self {
         let mut client = Client::connect(format!("http://{}", net.addresses[at]))
             .await
             .unwrap()
@@ -48,8 +48,13 @@ impl Puppet {
         }
     }
 
-    async fn say(&self, message: Message) {
+    pub async fn say(&self, message: Message) {
         self.say.send(message.into()).await.unwrap();
+    }
+
+    /// The next message, whatever it is; nothing when the stream has ended.
+    pub async fn hear_anything(&mut self) -> Option<Message> {
+        self.heard.message().await.ok().flatten()?.message
     }
 
     /// The next message but heartbeats.
@@ -66,7 +71,7 @@ impl Puppet {
         }
     }
 
-    async fn frame(&mut self) -> v1::Frame {
+    pub async fn frame(&mut self) -> v1::Frame {
         loop {
             match self.hear().await.expect("a frame") {
                 Message::Frame(frame) => return frame,
@@ -94,7 +99,7 @@ impl Puppet {
         }
     }
 
-    async fn offer(net: &Net) -> (Self, v1::Open) {
+    pub async fn offer(net: &Net) -> (Self, v1::Open) {
         let mut puppet = Self::dial(net, "us", true).await;
         puppet
             .say(Message::Offer(v1::Offer {
@@ -108,7 +113,7 @@ impl Puppet {
         (puppet, open)
     }
 
-    async fn agree(&self, open: &v1::Open, head: u64) {
+    pub async fn agree(&self, open: &v1::Open, head: u64) {
         self.say(Message::Opened(v1::Opened {
             stream_id: open.stream_id,
             source_lineage: vec![v1::LineageEntry {
@@ -188,7 +193,7 @@ fn frame(open: &v1::Open, from: u64, to: u64) -> v1::Frame {
 }
 
 /// `us` waits for `eu` to dial; a puppet will.
-async fn waiting_target() -> Net {
+pub async fn waiting_target() -> Net {
     let edges = vec![edge("eu", "us").dialled_by(Dial::Source)];
     let mut net = Net::planned(&["eu", "us"], edges).await;
     net.start("us").await;

@@ -3,6 +3,7 @@
 
 mod control;
 mod converge;
+mod doors;
 mod filters;
 mod hostile;
 mod live;

@@ -11,7 +11,7 @@ use tidelog_engine::{
     SubscriptionItem,
 };
 use tidelog_filter::SelectorFilter;
-use tidelog_model::{Position, StoredEvent, VectorTime};
+use tidelog_model::{Position, StoredEvent, VectorTime, mutant};
 use tidelog_proto::convert::{
     FieldError, micros_from_timestamp, optional_field, required_field, timestamp_from_micros,
 };
@@ -99,7 +99,13 @@ impl LogService for LogApi {
         request: Request<Streaming<v1::AppendRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let mut incoming = request.into_inner();
-        let (queue, pending) = mpsc::channel::<Result<Pending, ApiError>>(IN_FLIGHT_MAX);
+        let (queue, pending) = mpsc::channel::<Result<Pending, ApiError>>(
+            if mutant!("requests-in-flight-unbounded") {
+                1 << 24
+            } else {
+                IN_FLIGHT_MAX
+            },
+        );
         let api = self.clone();
         let (end, ended) = oneshot::channel::<Status>();
         // Takes requests in while earlier ones are being committed; the bounded queue pushes back on the client.
@@ -115,8 +121,10 @@ impl LogService for LogApi {
                     biased;
                     () = &mut stopped => {
                         let error = ApiError::new(ErrorReason::ShuttingDown, SHUTTING_DOWN);
-                        // The client may have gone already.
-                        let _ = end.send(error.into());
+                        if !mutant!("stream-ends-without-a-word") {
+                            // The client may have gone already.
+                            let _ = end.send(error.into());
+                        }
                         drop(queue);
                         // A connection that is closed over what it has not read is reset, and the last answers with it.
                         let rest = async { while let Some(Ok(_)) = incoming.next().await {} };
@@ -428,6 +436,9 @@ fn selection(wire: Option<v1::Selector>) -> Result<Selection, ApiError> {
 
 /// How long a wait may last: what the client's deadline leaves, at most [`WAIT_MAX`] when it set none.
 fn deadline_of<T>(request: &Request<T>) -> Option<Duration> {
+    if mutant!("deadline-not-read") {
+        return None;
+    }
     let header = request.metadata().get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = header.split_at_checked(header.len().checked_sub(1)?)?;
     let amount: u64 = digits.parse().ok()?;

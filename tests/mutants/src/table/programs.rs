@@ -77,3 +77,33 @@ pub const TOPOLOGY: Program = Program {
     package: "tidelog-topology",
     name: "tidelog_topology",
 };
+/// Locations in one process, with real sockets between them.
+pub const STREAMS: Program = Program {
+    package: "tidelog-replication",
+    name: "streams",
+};
+/// Cases beside the code of the wire types.
+pub const PROTO: Program = Program {
+    package: "tidelog-proto",
+    name: "tidelog_proto",
+};
+/// One location and its clients.
+pub const SERVER_WIRE: Program = Program {
+    package: "tidelog-server",
+    name: "wire",
+};
+/// Locations by their configuration.
+pub const LOCATION: Program = Program {
+    package: "tidelog-server",
+    name: "location",
+};
+/// Streams without an end.
+pub const ENDLESS: Program = Program {
+    package: "tidelog-fuzz",
+    name: "endless",
+};
+/// Hostile and broken input.
+pub const PROPERTIES: Program = Program {
+    package: "tidelog-fuzz",
+    name: "properties",
+};
