@@ -7,13 +7,12 @@ use tidelog_harness::checker::ALL;
 use tidelog_harness::journal::Pages;
 use tidelog_harness::network::PATIENCE;
 use tidelog_harness::record::Answer;
-use tokio::time::Instant;
 
 use crate::kind::Store;
 use crate::load::Load;
-use crate::site::{Servers, Site, metric, most_resident_mib};
+use crate::site::{Servers, Site, World, metric, most_resident_mib};
 use crate::tally::{Breach, Tally};
-use crate::weather::{self, Decks};
+use crate::weather::{self, Decks, Span};
 
 const GUARD_HITS: &str = "tidelog_guard_hits_total";
 
@@ -25,10 +24,12 @@ pub struct Episode {
     pub seed: u64,
     /// Its number in the run.
     pub number: u32,
-    /// Until when things break.
-    pub until: Instant,
-    /// No other one follows.
-    pub last: bool,
+    /// The bug that its sidecars have.
+    pub mutant: Option<String>,
+    /// Whether disks are broken.
+    pub disks: bool,
+    /// How long things break.
+    pub span: Span,
 }
 
 /// What is left of it.
@@ -50,7 +51,11 @@ impl Episode {
         tally: &Tally,
     ) -> Result<Outcome> {
         let log = format!("orders-{}", self.number);
-        let mut site = Site::start(self.store, servers, &log)
+        let world = World {
+            disks: self.disks,
+            mutant: self.mutant.as_deref(),
+        };
+        let mut site = Site::start(self.store, servers, &log, &world)
             .await
             .context("start the network")?;
         tally.counts().episodes += 1;
@@ -87,6 +92,10 @@ impl Episode {
     fn finish(&self, site: Site, verdict: Result<()>, tally: &Tally) -> bool {
         let is_well = verdict.is_ok();
         let cleared = if is_well { site.clear() } else { Ok(()) };
+        if !is_well {
+            // What a disk holds goes with it.
+            site.keep_disks();
+        }
         let finished = site.network.finish(verdict.and(cleared));
         if let (true, Err(error)) = (is_well, &finished) {
             self.breach(tally, "the processes", &format!("{error:#}"));
@@ -96,7 +105,7 @@ impl Episode {
 
     async fn play(&self, site: &mut Site, decks: &mut Decks, tally: &Tally) -> Result<()> {
         let mut load = Load::start(site, self.seed)?;
-        let broken = weather::run(site, decks, tally, self.seed, self.until, self.last).await;
+        let broken = weather::run(site, decks, tally, self.seed, &self.span).await;
         site.links.mend();
         let done = load.end().await?;
         tally.counts().acknowledged += done.taken;

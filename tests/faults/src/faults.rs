@@ -52,7 +52,9 @@ pub async fn play(
         Kind::RestoreOlderCopy => restore::play(site, &name, sky, random).await?,
         Kind::SwapDatabase => restore::swap(site, &name, sky, random).await?,
         Kind::StaleWriter => stale::play(site, &name).await?,
-        Kind::DiskFull | Kind::ReadOnly => disk::play(site, kind, &name, random).await?,
+        Kind::DiskFull | Kind::ReadOnly | Kind::WalFull => {
+            disk::play(site, kind, &name, random).await?
+        }
         Kind::KillPostgres => database::kill(site, &name, tally, random).await?,
         Kind::FreezePostgres => database::freeze(site, &name, random).await?,
         Kind::RestartPostgres => database::restart(site, &name).await?,

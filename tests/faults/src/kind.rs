@@ -1,14 +1,14 @@
 //! The faults by name, and decks of them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
-use serde::Serialize;
+use rand::seq::{IndexedRandom as _, SliceRandom as _};
+use serde::{Deserialize, Serialize};
 
 /// Where logs are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
     /// A real server for each location.
@@ -37,7 +37,7 @@ pub enum Hand {
 }
 
 /// A fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Bytes between two locations arrive late, by a time that varies.
@@ -70,7 +70,7 @@ pub enum Kind {
     SecondSidecar,
     /// A location's database is put back to an older copy, and nobody is told.
     RestoreOlderCopy,
-    /// The disk of a location's database is full.
+    /// The disk of a location's database is full; with PostgreSQL that of its tables.
     DiskFull,
     /// The file system of a location's database takes no writes.
     ReadOnly,
@@ -90,6 +90,8 @@ pub enum Kind {
     StaleWriter,
     /// The database of a sidecar that runs is put back to an older copy, and nobody is told.
     SwapDatabase,
+    /// The disk of a database server's write-ahead log is full.
+    WalFull,
 }
 
 impl Kind {
@@ -111,9 +113,14 @@ impl Kind {
     /// Whether there is such a thing with this store.
     pub fn is_for(self, store: Store) -> bool {
         match store {
-            Store::Postgres => self != Self::ReadOnly,
+            Store::Postgres => true,
             Store::Sqlite => self < Self::KillPostgres,
         }
+    }
+
+    /// Whether it breaks a disk.
+    pub fn is_of_disks(self) -> bool {
+        matches!(self, Self::DiskFull | Self::ReadOnly | Self::WalFull)
     }
 
     /// All that there are with a store.
@@ -128,25 +135,17 @@ impl Kind {
 pub struct Deck {
     named: Vec<Kind>,
     cards: Vec<Kind>,
-    happened: BTreeMap<Kind, u32>,
-    tries: BTreeMap<Kind, u32>,
+    happened: BTreeSet<Kind>,
 }
 
 impl Deck {
-    /// A fault that did not happen so often is not tried for the sake of a whole deck.
-    const TRIES_MAX: u32 = 3;
-
     /// Those of some faults that one hand makes.
     pub fn of(named: &[Kind], hand: Hand) -> Self {
+        let named = named.iter().copied().filter(|kind| kind.hand() == hand);
         Self {
-            named: named
-                .iter()
-                .copied()
-                .filter(|kind| kind.hand() == hand)
-                .collect(),
+            named: named.collect(),
             cards: Vec::new(),
-            happened: BTreeMap::new(),
-            tries: BTreeMap::new(),
+            happened: BTreeSet::new(),
         }
     }
 
@@ -159,27 +158,29 @@ impl Deck {
         self.cards.pop()
     }
 
+    /// One of those that have not happened yet; `None` when all have.
+    pub fn deal_missing(&self, random: &mut StdRng) -> Option<Kind> {
+        let missing = self.named.iter().copied().filter(|kind| self.misses(*kind));
+        missing.collect::<Vec<_>>().choose(random).copied()
+    }
+
     /// Writes down whether it happened.
     pub fn played(&mut self, kind: Kind, happened: bool) {
-        *self.tries.entry(kind).or_default() += 1;
         if happened {
-            *self.happened.entry(kind).or_default() += 1;
-        } else if self.wants(kind) {
-            self.cards.push(kind);
+            self.happened.insert(kind);
+        } else if self.misses(kind) && self.cards.len() > 1 {
+            // Not at once: what stood in its way may still be there.
+            self.cards.insert(self.cards.len() - 1, kind);
         }
     }
 
-    fn wants(&self, kind: Kind) -> bool {
-        !self.happened.contains_key(&kind)
-            && self
-                .tries
-                .get(&kind)
-                .is_none_or(|tries| *tries < Self::TRIES_MAX)
+    fn misses(&self, kind: Kind) -> bool {
+        !self.happened.contains(&kind)
     }
 
-    /// True when every fault happened, or was tried often enough.
+    /// True when every fault happened.
     pub fn is_dealt(&self) -> bool {
-        !self.named.iter().any(|kind| self.wants(*kind))
+        !self.named.iter().any(|kind| self.misses(*kind))
     }
 }
 
@@ -190,21 +191,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deck_is_dealt_when_every_fault_happened_or_was_tried_often_enough() {
+    fn a_deck_is_dealt_when_every_fault_happened_and_until_then_those_that_did_not_come_first() {
         let mut random = StdRng::seed_from_u64(1);
         let named = [Kind::LinkDelay, Kind::KillSidecar, Kind::DiskFull];
         let mut deck = Deck::of(&named, Hand::Node);
-        for _ in 0..5 {
+        for _ in 0..20 {
             assert!(!deck.is_dealt());
             let kind = deck.deal(&mut random).unwrap();
             assert_eq!(kind.hand(), Hand::Node);
             deck.played(kind, kind == Kind::KillSidecar);
-            if deck.is_dealt() {
-                break;
-            }
         }
+        assert_eq!(deck.deal_missing(&mut random), Some(Kind::DiskFull));
+        deck.played(Kind::DiskFull, true);
         assert!(deck.is_dealt());
-        assert_eq!(deck.tries[&Kind::DiskFull], Deck::TRIES_MAX);
+        assert_eq!(deck.deal_missing(&mut random), None);
+        assert!(deck.deal(&mut random).is_some(), "it goes on all the same");
     }
 
     #[test]
@@ -213,6 +214,8 @@ mod tests {
             assert!(kind.is_for(Store::Postgres) || kind.is_for(Store::Sqlite));
             assert!(!kind.name().is_empty());
         }
-        assert!(!Kind::all(Store::Sqlite).contains(&Kind::StaleWriter));
+        for kind in [Kind::StaleWriter, Kind::WalFull] {
+            assert!(!Kind::all(Store::Sqlite).contains(&kind));
+        }
     }
 }

@@ -11,13 +11,16 @@
 //! | [`weather`], [`faults`] | what breaks, when, and how that is known |
 //! | [`stall`] | memory while a peer or a subscriber does not take what is for it |
 //! | [`episode`], [`run`] | one network from start to judgement, and as many as time allows |
-//! | [`tally`], [`report`], [`operations`] | what is told afterwards |
+//! | [`tally`], [`ledger`], [`report`], [`operations`] | what is counted, kept to go on later, and told afterwards |
+//! | [`mutants`] | shows that a run can find something |
 
 pub mod episode;
 pub mod faults;
 pub mod kind;
+pub mod ledger;
 pub mod links;
 pub mod load;
+pub mod mutants;
 pub mod operations;
 pub mod report;
 pub mod run;

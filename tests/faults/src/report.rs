@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::run::{Wanted, named};
+use tidelog_harness::disk::{Disk, FileSystem};
+
+use crate::run::Wanted;
 use crate::stall::IN_FLIGHT_BOUND_MIB;
 use crate::tally::{Breach, Stalled, Tally};
 
@@ -23,6 +24,8 @@ pub enum Verdict {
     Failed,
     /// A fault that was named did not demonstrably happen: the run proves nothing.
     Void,
+    /// Somebody ended it before its time; nothing was wrong until then.
+    Interrupted,
 }
 
 /// The half and the ninety-ninth hundredth of some times, in milliseconds.
@@ -62,6 +65,8 @@ pub struct Report {
     pub unanswered: u64,
     /// Events that subscribers got.
     pub delivered: u64,
+    /// What was full and took no writes: real disks, or what stands for them.
+    pub disks: Option<String>,
     /// Faults that demonstrably happened, by kind.
     pub faults: BTreeMap<String, usize>,
     /// Faults that were named and never demonstrably happened.
@@ -105,7 +110,8 @@ fn times(values: &[f64]) -> Option<Times> {
 
 impl Report {
     /// What has happened so far.
-    pub fn of(tally: &Tally, wanted: &Wanted, elapsed: Duration) -> Self {
+    pub fn of(tally: &Tally, wanted: &Wanted, seconds: f64) -> Self {
+        let broken = tally.is_broken();
         let counts = tally.counts();
         let mut faults: BTreeMap<String, usize> = BTreeMap::new();
         let mut witnesses = BTreeMap::new();
@@ -118,7 +124,7 @@ impl Report {
         }
         let mut missing = Vec::new();
         for store in &wanted.stores {
-            for kind in named(wanted, *store) {
+            for kind in wanted.named(*store) {
                 let mut same = counts
                     .faults
                     .iter()
@@ -128,18 +134,17 @@ impl Report {
                 }
             }
         }
-        let broken = !counts.breaches.is_empty()
-            || counts.refused_in_partitions > 0
-            || counts.unanswered > 0;
         let verdict = match (broken, missing.is_empty()) {
             (true, _) => Verdict::Failed,
+            _ if wanted.stop.is_asked_for() => Verdict::Interrupted,
             (false, false) => Verdict::Void,
             (false, true) => Verdict::Passed,
         };
+        let with_disks = wanted.stores.iter().any(|store| wanted.wants_disks(*store));
         Self {
             verdict,
             seed: wanted.seed,
-            seconds: elapsed.as_secs_f64(),
+            seconds,
             episodes: counts.episodes,
             acknowledged_requests: counts.acknowledged,
             acknowledged_events: counts.events,
@@ -147,6 +152,7 @@ impl Report {
             unknown: counts.unknown,
             unanswered: counts.unanswered,
             delivered: counts.delivered,
+            disks: with_disks.then(disks),
             faults,
             missing,
             witnesses,
@@ -156,7 +162,7 @@ impl Report {
             back_ms: counts
                 .back
                 .iter()
-                .filter_map(|(what, values)| Some(((*what).to_owned(), times(values)?)))
+                .filter_map(|(what, values)| Some((what.clone(), times(values)?)))
                 .collect(),
             converged_ms: times(&counts.converged),
             stalled: counts.stalled.clone(),
@@ -235,6 +241,9 @@ impl Report {
             "most memory of a sidecar",
             format!("{:.0} MiB", self.most_mib),
         );
+        if let Some(disks) = &self.disks {
+            line("disks", disks.clone());
+        }
         for (kind, count) in &self.faults {
             let witness = self.witnesses.get(kind).map_or("", String::as_str);
             line(
@@ -276,6 +285,19 @@ impl Times {
     }
 }
 
+/// What disks are broken here.
+pub fn disks() -> String {
+    match Disk::possible() {
+        Ok(FileSystem::Ext4) => "real: ext4 file systems of their own".to_owned(),
+        Ok(FileSystem::Memory) => {
+            "real when full; READ-ONLY IS EMULATED: there are no loop devices here".to_owned()
+        }
+        Err(why) => format!(
+            "EMULATED, AND wal-full IS LEFT OUT: nothing may be mounted here ({why}); run as root where mounting is permitted"
+        ),
+    }
+}
+
 /// Says what is going on, on the error stream.
 pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "faults: {text}");
@@ -288,17 +310,10 @@ mod tests {
     use crate::tally::Fault;
 
     fn wanted() -> Wanted {
-        Wanted {
-            length: Duration::from_secs(1),
-            stores: vec![Store::Postgres, Store::Sqlite],
-            faults: vec![Kind::KillSidecar],
-            except: Vec::new(),
-            seed: 1,
-            report: None,
-            history: None,
-            keep: None,
-            stalls: false,
-        }
+        Wanted::short(
+            vec![Store::Postgres, Store::Sqlite],
+            vec![Kind::KillSidecar],
+        )
     }
 
     fn fault(store: Store, witness: Option<&str>) -> Fault {
@@ -317,14 +332,14 @@ mod tests {
         let tally = Tally::default();
         tally.fault(fault(Store::Postgres, Some("gone")));
         tally.fault(fault(Store::Sqlite, None));
-        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        let report = Report::of(&tally, &wanted(), 0.0);
         assert_eq!(report.verdict, Verdict::Void);
         assert_eq!(report.missing, ["kill-sidecar (sqlite)"]);
         tally.fault(fault(Store::Sqlite, Some("gone")));
-        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        let report = Report::of(&tally, &wanted(), 0.0);
         assert_eq!(report.verdict, Verdict::Passed);
         tally.counts().refused_in_partitions = 1;
-        let report = Report::of(&tally, &wanted(), Duration::ZERO);
+        let report = Report::of(&tally, &wanted(), 0.0);
         assert_eq!(report.verdict, Verdict::Failed);
     }
 

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tidelog_harness::client::Client;
+use tidelog_harness::disk::Disk;
 use tidelog_harness::manifests::{Link, Manifests};
 use tidelog_harness::network::{Network, Place, Storage};
-use tidelog_harness::postgres::Postgres;
+use tidelog_harness::postgres::{Disks, Postgres};
 use tidelog_harness::process::run;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -25,6 +26,10 @@ pub const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 /// The spokes. What a spoke gets carries its name.
 pub const SPOKES: [&str; 2] = ["s1", "s2"];
 
+/// Room on the disks of one server, and on that of a location with SQLite: several times what a run writes.
+const DATA_MIB: u32 = 1_536;
+const WAL_MIB: u32 = 512;
+const FILE_MIB: u32 = 512;
 /// So many connections a server has, with those that it keeps for its superuser.
 const CONNECTIONS: &str = "25";
 
@@ -34,12 +39,22 @@ pub struct Servers(BTreeMap<String, &'static Postgres>);
 
 impl Servers {
     /// Starts one for each location.
-    pub async fn start() -> Result<Self> {
+    pub async fn start(on_disks: bool) -> Result<Self> {
         let mut starting = JoinSet::new();
         for name in REGIONS.into_iter().chain(SPOKES) {
             starting.spawn(async move {
-                let settings = [("max_connections", CONNECTIONS), ("shared_buffers", "32MB")];
-                anyhow::Ok((name.to_owned(), Postgres::start(&settings).await?))
+                let mut settings =
+                    vec![("max_connections", CONNECTIONS), ("shared_buffers", "32MB")];
+                let mut disks = None;
+                if on_disks && Disk::possible().is_ok() {
+                    settings.extend([("max_wal_size", "128MB"), ("min_wal_size", "16MB")]);
+                    disks = Some(Disks {
+                        data: Disk::start(DATA_MIB)?,
+                        wal: Disk::start(WAL_MIB)?,
+                    });
+                }
+                let server = Postgres::start_on(disks, &settings).await?;
+                anyhow::Ok((name.to_owned(), server))
             });
         }
         let mut servers = BTreeMap::new();
@@ -78,6 +93,17 @@ pub struct Site {
     pub links: Arc<Links>,
     /// With which store.
     pub store: Store,
+    /// The disks of locations with SQLite, when they have some; those of servers are theirs.
+    pub disks: BTreeMap<String, Disk>,
+}
+
+/// What a network is started in.
+#[derive(Debug, Clone, Default)]
+pub struct World<'a> {
+    /// Whether locations with SQLite get disks of their own, where that is possible.
+    pub disks: bool,
+    /// The bug that the sidecars have.
+    pub mutant: Option<&'a str>,
 }
 
 /// What the manifests say.
@@ -114,23 +140,37 @@ fn pairs() -> Vec<Pair> {
 
 impl Site {
     /// Starts everything, and waits until all serve. Each start has a log of another name: the servers stay.
-    pub async fn start(store: Store, servers: &Servers, log: &str) -> Result<Self> {
+    pub async fn start(
+        store: Store,
+        servers: &Servers,
+        log: &str,
+        world: &World<'_>,
+    ) -> Result<Self> {
         let mut network = Network::prepare(Storage::Sqlite, manifests(log))?;
         let links = Arc::new(Links::start(pairs()).await?);
         let shim = shim(&network).await?;
+        let mut disks = BTreeMap::new();
         for name in network.names() {
             let storage = match store {
                 Store::Postgres => Some(Storage::Postgres(servers.of(&name)?)),
                 Store::Sqlite => None,
             };
-            let environment = [
+            let mut folder = network.data().join("logs").join(log).join(&name);
+            if store == Store::Sqlite && world.disks && Disk::possible().is_ok() {
+                let disk = Disk::start(FILE_MIB)?;
+                let place = disk.path().join("data");
+                std::fs::create_dir(&place)?;
+                std::fs::create_dir_all(network.data().join("logs").join(log))?;
+                std::os::unix::fs::symlink(&place, &folder)?;
+                folder = place;
+                disks.insert(name.clone(), disk);
+            }
+            let mut environment = vec![
                 ("LD_PRELOAD", shim.clone()),
-                (
-                    "TEST_PLACE",
-                    network.data().join("logs").join(log).join(&name),
-                ),
+                ("TEST_PLACE", folder),
                 ("TEST_FLAGS", network.path(&format!("flags-{name}"))),
             ];
+            environment.extend(world.mutant.map(|id| ("TIDELOG_MUTANT", id.into())));
             let place = Place {
                 storage,
                 peers: links.peers(&name),
@@ -150,6 +190,7 @@ impl Site {
             servers: servers.clone(),
             links,
             store,
+            disks,
         })
     }
 
@@ -161,6 +202,24 @@ impl Site {
     /// The database of a location on its server.
     pub fn database(&self, location: &str) -> String {
         Storage::database(&self.network.manifests.log, location)
+    }
+
+    /// Copies what the disks of locations hold to where they are mounted for the network, so that it outlives them.
+    pub fn keep_disks(&self) {
+        let logs = self.network.data().join("logs");
+        for (name, disk) in &self.disks {
+            let place = logs.join(&self.network.manifests.log).join(name);
+            let copied = std::fs::remove_file(&place).is_ok()
+                && Command::new("cp")
+                    .arg("-a")
+                    .arg(disk.path().join("data"))
+                    .arg(&place)
+                    .status()
+                    .is_ok_and(|status| status.success());
+            if !copied {
+                crate::report::note(&format!("what {name} has on its disk is lost"));
+            }
+        }
     }
 
     /// Clients of all locations.

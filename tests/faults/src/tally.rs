@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::kind::{Kind, Store};
 
 /// One fault.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     /// Which.
@@ -26,7 +26,7 @@ pub struct Fault {
 }
 
 /// A broken promise.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Breach {
     /// Which promise.
@@ -40,7 +40,7 @@ pub struct Breach {
 }
 
 /// Memory and queues of one sidecar while something did not take what was for it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stalled {
     /// What stood still.
@@ -60,7 +60,8 @@ pub struct Stalled {
 }
 
 /// Everything that is counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Counts {
     /// The faults of this run.
     pub faults: Vec<Fault>,
@@ -81,7 +82,7 @@ pub struct Counts {
     /// Tries during partitions.
     pub tries_in_partitions: u64,
     /// From the end of a process to the first append that was taken afterwards, by what was ended, in milliseconds.
-    pub back: BTreeMap<&'static str, Vec<f64>>,
+    pub back: BTreeMap<String, Vec<f64>>,
     /// From the end of a partition until everybody covered what everybody had, in milliseconds.
     pub converged: Vec<f64>,
     /// Broken promises.
@@ -104,6 +105,17 @@ impl Tally {
     /// The counts, to add or to look.
     pub fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on from what was counted before.
+    pub fn from_counts(counts: Counts) -> Self {
+        Self(Arc::new(Mutex::new(counts)))
+    }
+
+    /// True when a promise was broken.
+    pub fn is_broken(&self) -> bool {
+        let counts = self.counts();
+        !counts.breaches.is_empty() || counts.refused_in_partitions > 0 || counts.unanswered > 0
     }
 
     /// Adds a fault.

@@ -13,8 +13,9 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::faults;
-use crate::kind::{Deck, Kind, Store};
+use crate::kind::{Deck, Hand, Kind, Store};
 use crate::links::Links;
+use crate::run::Stop;
 use crate::site::Site;
 use crate::tally::{Fault, Tally};
 
@@ -29,14 +30,56 @@ pub struct Decks {
     pub nodes: Deck,
 }
 
-/// Breaks things for so long, or, when this is the last chance, until every fault that was named has been tried. Ends with everything mended.
+impl Decks {
+    /// Writes down that a fault happened.
+    pub fn played(&mut self, kind: Kind) {
+        match kind.hand() {
+            Hand::Link => self.links.played(kind, true),
+            Hand::Node => self.nodes.played(kind, true),
+        }
+    }
+
+    /// True when every fault happened.
+    pub fn are_dealt(&self) -> bool {
+        self.links.is_dealt() && self.nodes.is_dealt()
+    }
+}
+
+/// How long things break.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Until then.
+    pub until: Instant,
+    /// Those that were named and have not happened by then are tried until this moment.
+    pub limit: Instant,
+    /// Unless somebody wants it to end.
+    pub stop: Stop,
+}
+
+impl Span {
+    /// The next fault: any while there is time, then one that is missing.
+    fn deal(&self, deck: &mut Deck, random: &mut StdRng) -> Option<Kind> {
+        if Instant::now() < self.until {
+            deck.deal(random)
+        } else {
+            deck.deal_missing(random)
+        }
+    }
+
+    fn goes_on(&self, deck: &Deck) -> bool {
+        let now = Instant::now();
+        let wanted = now < self.until || (now < self.limit && !deck.is_dealt());
+        wanted && !self.stop.is_asked_for()
+    }
+}
+
+/// Breaks things for so long. Ends with everything mended.
 pub async fn run(
     site: &mut Site,
     decks: &mut Decks,
     tally: &Tally,
     seed: u64,
-    until: Instant,
-    last: bool,
+    span: &Span,
 ) -> Result<()> {
     let over = Arc::new(AtomicBool::new(false));
     let sky = Sky::default();
@@ -48,11 +91,10 @@ pub async fn run(
         sky: Arc::clone(&sky),
         random: StdRng::seed_from_u64(seed ^ 0x11a5),
         over: Arc::clone(&over),
-        until,
-        last,
+        span: span.clone(),
     };
     let nodes = async {
-        let outcome = nodes(site, &mut decks.nodes, tally, &sky, seed, until, last).await;
+        let outcome = nodes(site, &mut decks.nodes, tally, &sky, seed, span).await;
         over.store(true, Ordering::Relaxed);
         outcome
     };
@@ -67,13 +109,12 @@ async fn nodes(
     tally: &Tally,
     sky: &Sky,
     seed: u64,
-    until: Instant,
-    last: bool,
+    span: &Span,
 ) -> Result<()> {
     let mut random = StdRng::seed_from_u64(seed ^ 0x40de);
-    while Instant::now() < until || (last && !deck.is_dealt()) {
+    while span.goes_on(deck) {
         tokio::time::sleep(Duration::from_millis(random.random_range(200..900))).await;
-        let Some(kind) = deck.deal(&mut random) else {
+        let Some(kind) = span.deal(deck, &mut random) else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -103,25 +144,25 @@ struct LinkHand {
     sky: Sky,
     random: StdRng,
     over: Arc<AtomicBool>,
-    until: Instant,
-    last: bool,
+    span: Span,
 }
 
 impl LinkHand {
     async fn run(mut self, deck: &mut Deck) {
         let pairs = self.links.pairs();
-        loop {
-            let wanted = self.last && !deck.is_dealt();
-            let time = Instant::now() < self.until && !self.over.load(Ordering::Relaxed);
-            if !wanted && !time {
-                return;
-            }
+        // While the other hand is still at it, links break too; afterwards only those that are missing.
+        while self.span.goes_on(deck) || !self.over.load(Ordering::Relaxed) {
             let pause = self.random.random_range(100..800);
             tokio::time::sleep(Duration::from_millis(pause)).await;
-            let (Some(kind), Some(pair)) =
-                (deck.deal(&mut self.random), pairs.choose(&mut self.random))
-            else {
-                if self.over.load(Ordering::Relaxed) {
+            let over = self.over.load(Ordering::Relaxed) || self.span.stop.is_asked_for();
+            let kind = if over {
+                deck.deal_missing(&mut self.random)
+                    .filter(|_| self.span.goes_on(deck))
+            } else {
+                deck.deal(&mut self.random)
+            };
+            let (Some(kind), Some(pair)) = (kind, pairs.choose(&mut self.random)) else {
+                if over {
                     return;
                 }
                 continue;

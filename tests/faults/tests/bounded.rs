@@ -1,10 +1,9 @@
 //! A bounded piece of what `tidelog-faults` does: with each store one short run with a few faults.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use rand::Rng as _;
 use tidelog_faults::kind::{Kind, Store};
+use tidelog_faults::ledger::Ledger;
 use tidelog_faults::report::{Report, Verdict};
 use tidelog_faults::run::{Wanted, run};
 
@@ -28,18 +27,9 @@ fn judge(report: &Report) -> Result<()> {
 }
 
 async fn once(store: Store, faults: &[Kind]) -> Result<Report> {
-    let wanted = Wanted {
-        length: Duration::from_secs(30),
-        stores: vec![store],
-        faults: faults.to_vec(),
-        except: Vec::new(),
-        seed: rand::rng().random_range(0..1_000_000_000),
-        report: None,
-        history: None,
-        keep: None,
-        stalls: false,
-    };
-    run(&wanted).await
+    let mut wanted = Wanted::short(vec![store], faults.to_vec());
+    wanted.seed = rand::rng().random_range(0..1_000_000_000);
+    run(&wanted, Ledger::default()).await
 }
 
 #[tokio::test]

@@ -129,6 +129,11 @@ impl Disk {
         self.kind
     }
 
+    /// Flushes all that was written.
+    pub fn flush(&self) -> Result<()> {
+        done(Command::new("sync").arg("--file-system").arg(self.path()))
+    }
+
     /// Takes all room that is left, with files of its own; how many bytes that was.
     pub fn fill(&self) -> Result<u64> {
         let mut taken = 0;
@@ -137,7 +142,10 @@ impl Disk {
                 let file = self.path().join(format!("ballast-{taken}"));
                 let mut allocate = Command::new("fallocate");
                 allocate.args(["--length", &size.to_string()]).arg(&file);
-                let output = allocate.output().context("run fallocate")?;
+                let output = allocate
+                    .process_group(0)
+                    .output()
+                    .context("run fallocate")?;
                 if !output.status.success() {
                     let said = String::from_utf8_lossy(&output.stderr);
                     ensure!(said.contains("No space left"), "fallocate: {said}");
@@ -235,6 +243,7 @@ fn done(command: &mut Command) -> Result<()> {
     let said = format!("{command:?}");
     let output = command
         .stdin(Stdio::null())
+        .process_group(0)
         .output()
         .with_context(|| format!("run {said}"))?;
     ensure!(

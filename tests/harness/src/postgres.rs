@@ -174,6 +174,7 @@ impl Postgres {
             .args(["--port", &self.port.to_string(), "--username", USER])
             .args(["--dbname", database, "--command", statement])
             .env("PGPASSWORD", &self.password)
+            .process_group(0)
             .output()
             .context("run psql")?;
         Ok(succeeded("psql", output)?.trim_end().to_owned())
@@ -282,7 +283,8 @@ impl Postgres {
         command.args(["-s", signal]);
         command.args(pids.iter().map(u32::to_string));
         // A backend may have ended by itself in between.
-        command.stderr(Stdio::null()).status().context("run kill")?;
+        command.stderr(Stdio::null()).process_group(0);
+        command.status().context("run kill")?;
         Ok(())
     }
 
@@ -352,6 +354,10 @@ impl Postgres {
         writeln!(conf, "fsync = on\nfull_page_writes = on")?;
         for (name, value) in settings {
             writeln!(conf, "{name} = '{value}'")?;
+        }
+        for disk in self.disks.iter().flat_map(Disks::both) {
+            // A disk that refuses writes forgets what was not flushed before.
+            disk.flush()?;
         }
         Ok(())
     }

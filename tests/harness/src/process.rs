@@ -263,7 +263,8 @@ fn watch(line: &str) {
 /// Runs a command to its end, at most `patience`.
 pub async fn run(mut command: Command, patience: Duration) -> Result<Output> {
     let said = format!("{command:?}");
-    command.stdin(Stdio::null());
+    // Ctrl-C in the terminal is for the tests.
+    command.stdin(Stdio::null()).process_group(0);
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
     tokio::time::timeout(patience, command.output())

@@ -43,13 +43,13 @@ pub(super) async fn kill(
     tally
         .counts()
         .back
-        .entry("postgres")
+        .entry("postgres".to_owned())
         .or_default()
         .extend(back);
     Ok(refused.map(|error| format!("127.0.0.1:{}: {error}", server.port())))
 }
 
-async fn start_again(server: &Postgres) -> Result<()> {
+pub(super) async fn start_again(server: &Postgres) -> Result<()> {
     for _ in 0..STARTS {
         if server.start_again().await.is_ok() {
             return Ok(());
@@ -94,7 +94,7 @@ pub(super) async fn restart(site: &mut Site, name: &str) -> Result<Option<String
     Ok((before != after).then(|| format!("started at {after}, before that at {before}")))
 }
 
-fn terminate_all(database: &str) -> String {
+pub(super) fn terminate_all(database: &str) -> String {
     format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{database}' AND pid <> pg_backend_pid()"
     )

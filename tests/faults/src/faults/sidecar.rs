@@ -31,7 +31,7 @@ pub(super) async fn kill(
     tally
         .counts()
         .back
-        .entry("sidecar")
+        .entry("sidecar".to_owned())
         .or_default()
         .extend(back);
     Ok(refused

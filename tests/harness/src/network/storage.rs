@@ -58,7 +58,15 @@ impl Storage {
             Self::Sqlite => {
                 let place = data.join("logs").join(log).join(location);
                 ensure!(place.is_dir(), "{} is no directory", place.display());
-                std::fs::remove_dir_all(&place)?;
+                // The folder itself stays: it may be a link to a disk.
+                for entry in std::fs::read_dir(&place)? {
+                    let entry = entry?;
+                    if entry.file_type()?.is_dir() {
+                        std::fs::remove_dir_all(entry.path())?;
+                    } else {
+                        std::fs::remove_file(entry.path())?;
+                    }
+                }
                 copy_directory(copy, &place)
             }
             Self::Postgres(server) => {
