@@ -20,6 +20,9 @@ use crate::site::Site;
 const SEEN: Duration = Duration::from_secs(20);
 /// Larger events find the end of the room sooner. They do not compress.
 const PAYLOAD: usize = 200 * 1024;
+/// A server's log grows by so many bytes at a time, so often at most: more than the part of it that is kept.
+const GROW_BY: u32 = 8_000_000;
+const GROWS_MAX: u32 = 60;
 /// What appends may be told while their database has no room, or is not there.
 const TOLD: [&str; 3] = ["STORAGE_FULL", "STORAGE_UNAVAILABLE", "NOT_WRITER"];
 
@@ -62,7 +65,17 @@ pub(super) async fn play(
 
 /// Appends large events until some append was refused, at least for a while; how many were.
 async fn press(site: &Site, name: &str, reasons: &[&str], random: &mut StdRng) -> Result<usize> {
-    let since = site.network.journal.now();
+    press_since(site, name, site.network.journal.now(), reasons, random).await
+}
+
+/// The same; also what was refused since a moment counts.
+async fn press_since(
+    site: &Site,
+    name: &str,
+    since: i64,
+    reasons: &[&str],
+    random: &mut StdRng,
+) -> Result<usize> {
     let mut session = site
         .network
         .session(&format!("press-{name}-{since}"), name)?;
@@ -108,7 +121,15 @@ async fn wal_full(
     random: &mut StdRng,
 ) -> Result<Option<String>> {
     let taken = disk.fill()?;
-    let refused = press(site, name, &TOLD, random).await;
+    let since = site.network.journal.now();
+    // What was written long ago is written over first: the log has to grow by more than that.
+    let grow = format!("SELECT pg_logical_emit_message(true, 'fault', repeat('x', {GROW_BY}))");
+    for _ in 0..GROWS_MAX {
+        if server.sql("postgres", &grow).is_err() {
+            break;
+        }
+    }
+    let refused = press_since(site, name, since, &TOLD, random).await;
     let said = server.log();
     disk.free()?;
     revive(server).await?;
