@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
 use tidelog_model::{
     ChainHash, Digest, EventId, HybridTime, Incarnation, Lineage, LineageEntry, LocationName,
-    Origin,
+    Origin, mutant,
 };
 use tidelog_store::{
     CommitError, EdgeKey, InstanceId, LogState, Progress, StoreError, StoredLease, VoidedId,
@@ -30,7 +30,9 @@ pub const STATE: &str = "
            paused.sources AS paused_sources, paused.targets AS paused_targets,
            origins.ids, origins.locations, origins.incarnations AS origin_incarnations,
            lease.owner, lease.address, lease.nonce,
-           (greatest(extract(epoch FROM lease.expires_at - clock_timestamp()), 0) * 1000000)::int8 AS remaining
+           (greatest(extract(epoch FROM lease.expires_at - clock_timestamp()), 0) * 1000000)::int8 AS remaining,
+           h.sum = sha256(int8send(h.head) || h.hash || int4send(length(h.version_vector)) || h.version_vector || h.covered_vector) AS head_whole,
+           coalesce(origins.whole, true) AS origins_whole
     FROM head h
     CROSS JOIN (SELECT array_agg(incarnation ORDER BY incarnation) AS incarnations, array_agg(base ORDER BY incarnation) AS bases
                 FROM lineage) lineage
@@ -44,7 +46,8 @@ pub const STATE: &str = "
     CROSS JOIN (SELECT array_agg(source ORDER BY source, target) AS sources, array_agg(target ORDER BY source, target) AS targets
                 FROM paused) paused
     CROSS JOIN (SELECT array_agg(id ORDER BY id) AS ids, array_agg(location ORDER BY id) AS locations,
-                       array_agg(incarnation ORDER BY id) AS incarnations
+                       array_agg(incarnation ORDER BY id) AS incarnations,
+                       bool_and(sum = sha256(int4send(id) || int8send(incarnation) || decode(location, 'escape'))) AS whole
                 FROM origins) origins
     LEFT JOIN lease ON true";
 
@@ -168,7 +171,23 @@ where
         .map_err(store_error)
 }
 
+/// What the server finds when it computes the sums again.
+fn check_sums(row: &PgRow) -> Result<(), StoreError> {
+    for (place, column) in [("head", "head_whole"), ("origins", "origins_whole")] {
+        let whole: bool = row.try_get(column).map_err(store_error)?;
+        if !whole && !mutant!("postgres-head-unchecked") {
+            return Err(corrupt(
+                place,
+                "it is not what was written (checksum); restore a copy of the database, or let the location begin anew and take its events back \
+                 from its peers",
+            ));
+        }
+    }
+    Ok(())
+}
+
 pub fn decode(row: &PgRow) -> Result<(LogState, OriginTable), StoreError> {
+    check_sums(row)?;
     let ids: Vec<i32> = list(row, "ids")?;
     let locations: Vec<String> = list(row, "locations")?;
     let incarnations: Vec<i64> = list(row, "origin_incarnations")?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use tidelog_model::{HybridTime, Incarnation, Lineage, LineageEntry, LocationName};
-use tidelog_store::{EdgeKey, LogState, Progress, StoreError, StoredLease, VoidedId};
+use tidelog_model::{HybridTime, Incarnation, Lineage, LineageEntry, LocationName, mutant};
+use tidelog_store::{EdgeKey, LogState, Progress, StoreError, StoredLease, VoidedId, head_sum};
 
 use crate::codec;
 use crate::error::store_error;
@@ -44,7 +44,7 @@ pub async fn load(
     origins: &Origins,
 ) -> Result<LogState, StoreError> {
     let head = sqlx::query(
-        "SELECT head, hash, version_vector, covered_vector, clock_micros, clock_logical, stored_at, incarnation FROM head",
+        "SELECT head, hash, version_vector, covered_vector, clock_micros, clock_logical, stored_at, incarnation, sum FROM head",
     )
     .fetch_one(&mut *snapshot)
     .await
@@ -63,7 +63,7 @@ pub async fn load(
             "the incarnation is not the last of the lineage",
         ));
     }
-    Ok(LogState {
+    let state = LogState {
         lineage,
         head: unsigned(&head, 0, "head")?,
         hash: row::chain_hash(&head, 1, "head")?,
@@ -103,7 +103,22 @@ pub async fn load(
             })
             .collect::<Result<BTreeSet<_>, StoreError>>()?,
         lease: lease(snapshot).await?,
-    })
+    };
+    let sum: Option<Vec<u8>> = get(&head, 8, "head")?;
+    let found = head_sum(
+        state.head,
+        &state.hash,
+        &state.version_vector,
+        &state.covered_vector,
+    );
+    if sum.is_some_and(|sum| sum != found.0) && !mutant!("sqlite-head-unchecked") {
+        return Err(corrupted(
+            "head",
+            "head, hash or vectors are not what was written (checksum); restore a copy of the database, or let the location begin anew and \
+             take its events back from its peers",
+        ));
+    }
+    Ok(state)
 }
 
 /// Whoever holds or held the lease.

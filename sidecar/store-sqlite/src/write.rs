@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use tidelog_model::{ChainHash, Origin, StoredEvent, mutant};
 use tidelog_store::{
     CommitError, Consumer, EdgeKey, Fence, Guard, Raise, Rewrite, StoreError, VoidedId, WriteBatch,
+    head_sum,
 };
 use tokio::sync::MutexGuard;
 
@@ -118,7 +119,7 @@ impl Shared {
         values.extend(guard_values(&batch.guard));
         script.add(
             &guarded(
-                "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, \
+                "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, sum = ?, \
                  clock_micros = ?, clock_logical = ?, stored_at = ?, guard_held = (head = ? AND incarnation = ? AND nonce IS ?)",
             ),
             values,
@@ -192,7 +193,7 @@ impl Shared {
         let mut values = self.head_values(&change);
         values.push(Value::Int(last));
         script.add(
-            "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, stored_at = max(stored_at, ?)",
+            "UPDATE head SET head = ?, hash = ?, version_vector = ?, covered_vector = ?, sum = ?, stored_at = max(stored_at, ?)",
             values,
         );
         self.add_events(script, &rewrite.events, rewrite.hash);
@@ -215,11 +216,18 @@ impl Shared {
 
     fn head_values(&self, change: &HeadChange<'_>) -> Vec<Value> {
         let mut intern = |origin: &Origin| self.origins.intern(origin);
+        let sum = head_sum(
+            change.head,
+            &change.hash,
+            change.version_vector,
+            change.covered_vector,
+        );
         vec![
             Value::Int(bounded(change.head)),
             Value::Blob(change.hash.0.to_vec()),
             Value::Blob(codec::encode_vector(change.version_vector, &mut intern)),
             Value::Blob(codec::encode_vector(change.covered_vector, &mut intern)),
+            Value::Blob(sum.0.to_vec()),
         ]
     }
 

@@ -28,5 +28,5 @@ pub use query::{
     CauseKey, CheckAnswers, CheckQuery, ConditionQuery, IdRow, Page, ReadQuery, RequestRetention,
 };
 pub use state::{
-    Consumer, EdgeKey, InstanceId, Lease, LeaseOutcome, LogState, Progress, StoredLease,
+    Consumer, EdgeKey, InstanceId, Lease, LeaseOutcome, LogState, Progress, StoredLease, head_sum,
 };

@@ -5,7 +5,8 @@ use std::fmt;
 use std::time::Duration;
 
 use tidelog_model::{
-    ChainHash, HybridTime, Incarnation, Lineage, LocationName, Position, VectorTime,
+    ChainHash, Digest, HybridTime, Incarnation, Lineage, LocationName, Position, VectorTime,
+    canonical,
 };
 
 use crate::batch::VoidedId;
@@ -61,6 +62,28 @@ impl LogState {
             .current()
             .map_or(Incarnation(0), |e| e.incarnation)
     }
+}
+
+/// What protects head, hash and vectors where a store keeps them: no digest of an event covers them, and they decide what is taken for held.
+pub fn head_sum(
+    head: u64,
+    hash: &ChainHash,
+    version_vector: &VectorTime,
+    covered_vector: &VectorTime,
+) -> Digest {
+    let version = canonical::encode_vector(version_vector);
+    let length = (version.len() as u64).to_be_bytes();
+    let covered = canonical::encode_vector(covered_vector);
+    Digest::of(
+        &[
+            &head.to_be_bytes(),
+            &hash.0[..],
+            &length,
+            &version,
+            &covered,
+        ]
+        .concat(),
+    )
 }
 
 /// How far one source was taken over: held is every event of its positions `1..=position` that the edge admits.
@@ -157,4 +180,26 @@ pub struct Consumer {
     pub position: Position,
     /// When that was stored, microseconds since the Unix epoch.
     pub updated_at_micros: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_of_a_head_depends_on_all_of_its_parts() {
+        let (one, two): (VectorTime, VectorTime) =
+            ("eu#1:1".parse().unwrap(), "eu#1:1,us#1:2".parse().unwrap());
+        let sums = [
+            head_sum(1, &ChainHash::ZERO, &one, &two),
+            head_sum(2, &ChainHash::ZERO, &one, &two),
+            head_sum(1, &ChainHash([1; 32]), &one, &two),
+            head_sum(1, &ChainHash::ZERO, &two, &one),
+            head_sum(1, &ChainHash::ZERO, &one, &one),
+            head_sum(1, &ChainHash::ZERO, &two, &two),
+            head_sum(1, &ChainHash::ZERO, &VectorTime::new(), &two),
+        ];
+        let different: BTreeSet<_> = sums.iter().map(|sum| sum.0).collect();
+        assert_eq!(different.len(), sums.len());
+    }
 }

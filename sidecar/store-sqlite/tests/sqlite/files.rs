@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tidelog_model::Selector;
 use tidelog_store::conformance::{contents, pages, query};
-use tidelog_store::generate::{Writer, lease};
+use tidelog_store::generate::{LEASE_TTL, Writer, lease};
 use tidelog_store::{LeaseOutcome, LogStore, StoreError};
 
 use super::Data;
@@ -327,4 +327,58 @@ async fn a_row_that_is_gone_is_named_and_not_passed_over() {
         assert!(gone == 1 || store.event(gone - 1).await.is_ok_and(|e| e.is_some()));
         store.close().await;
     }
+}
+
+#[tokio::test]
+async fn vectors_that_are_not_what_was_written_are_refused_before_anything_is_taken_for_held() {
+    let data = Data::new();
+    let before = filled(&data).await;
+    let file = data.folder().join("log.db");
+    sql(&file, "CREATE TABLE kept_head AS SELECT * FROM head; CREATE TABLE kept_origin AS SELECT * FROM origin").await;
+    for change in [
+        "UPDATE head SET version_vector = x''",
+        "UPDATE head SET covered_vector = x''",
+        "UPDATE head SET head = head - 1",
+        "UPDATE head SET hash = zeroblob(32)",
+        "UPDATE origin SET incarnation = incarnation + 1",
+        "UPDATE origin SET location = 'us'",
+    ] {
+        sql(&file, change).await;
+        let store = data.store().await;
+        let Err(StoreError::Corrupted { place, .. }) = store.state().await else {
+            panic!("{change}: the state is told")
+        };
+        assert_eq!(place, "head", "{change}");
+        assert!(
+            store
+                .acquire_lease(&lease("writer", 9, LEASE_TTL))
+                .await
+                .is_err(),
+            "{change}"
+        );
+        store.close().await;
+        sql(&file, "DELETE FROM head; INSERT INTO head SELECT * FROM kept_head; DELETE FROM origin; INSERT INTO origin SELECT * FROM kept_origin").await;
+    }
+    let store = data.store().await;
+    assert_eq!(contents(&store).await, before);
+}
+
+#[tokio::test]
+async fn a_log_of_before_there_was_a_sum_gets_one_with_its_next_batch() {
+    let data = Data::new();
+    let before = filled(&data).await;
+    let file = data.folder().join("log.db");
+    sql(&file, "UPDATE head SET sum = NULL").await;
+    let store = data.store().await;
+    assert_eq!(contents(&store).await, before);
+    let mut writer = Writer::start_as(&store, "eu", 2).await;
+    let batch = writer.append(1, |_, _| {});
+    store.commit(&batch).await.expect("a commit");
+    store.close().await;
+    sql(&file, "UPDATE head SET version_vector = x''").await;
+    let store = data.store().await;
+    assert!(matches!(
+        store.state().await,
+        Err(StoreError::Corrupted { .. })
+    ));
 }

@@ -139,8 +139,16 @@ pub fn judge(wait: &Wait, store: &dyn LogStore, truth: &Truth) -> &'static str {
         }
     }
     match wait.on(store.state()) {
-        Ok(state) if outcome == "harmless" && !same_state(&state, &truth.state) => "state",
-        Ok(_) => outcome,
+        Ok(state) => {
+            let summed =
+                |s: &LogState| (s.hash, s.version_vector.clone(), s.covered_vector.clone());
+            assert_eq!(summed(&state), summed(&truth.state), "other vectors");
+            if outcome == "harmless" && !same_state(&state, &truth.state) {
+                "state"
+            } else {
+                outcome
+            }
+        }
         Err(error) => {
             assert!(named(&error), "{error}");
             "refused"

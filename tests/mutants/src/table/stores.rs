@@ -1,6 +1,8 @@
 //! Vectors, positions and clocks, and the stores that keep them.
 
-use super::programs::{ALGEBRA, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES};
+use super::programs::{
+    ALGEBRA, FLIPPED_BITS, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES,
+};
 use crate::mutant::{Expected, Mutant};
 
 /// The mutants.
@@ -101,6 +103,20 @@ pub const MUTANTS: &[Mutant] = &[
         what: "an event that was altered in the database is served",
         expected: Expected::Caught(&[
             MEMORY.case("content_that_does_not_fit_its_digest_is_corrupted"),
+        ]),
+    },
+    Mutant {
+        id: "sqlite-head-unchecked",
+        what: "vectors that SQLite lost are believed",
+        expected: Expected::Caught(&[
+            SQLITE.case("files::vectors_that_are_not_what_was_written_are_refused_before_anything_is_taken_for_held"),
+        ]),
+    },
+    Mutant {
+        id: "postgres-head-unchecked",
+        what: "vectors and origins that PostgreSQL lost are believed",
+        expected: Expected::Caught(&[
+            FLIPPED_BITS.case("postgres::a_flipped_bit_of_a_heap_page_is_harmless_or_refused"),
         ]),
     },
     Mutant {
