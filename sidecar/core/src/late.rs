@@ -18,9 +18,21 @@ use tidelog_model::{
     ChainHash, Digest, Event, EventId, LineageEntry, Origin, StoredEvent, VectorTime, canonical,
     mutant,
 };
-use tidelog_store::{Raise, Rewrite, VoidedId};
+use tidelog_store::{LogState, Raise, Rewrite, VoidedId};
 
 use crate::log::LogCore;
+
+/// Up to where a log is believed after an event has proven a loss. `started` is the head at which continuity was last proven, where that is
+/// known; otherwise it is the base of the incarnation in force.
+pub fn proven_until(state: &LogState, started: Option<u64>, loss: &EventId) -> u64 {
+    let base = state.lineage.current().map_or(0, |entry| entry.base);
+    let started = started.unwrap_or(base).min(state.head);
+    if loss.origin.incarnation == state.incarnation() && !mutant!("late-raise-at-the-last-start") {
+        started.min(loss.sequence.saturating_sub(1))
+    } else {
+        started
+    }
+}
 
 /// Plans the raise of a late detection.
 ///

@@ -30,7 +30,7 @@ pub mod writer;
 
 pub use append::{Accepted, AppendRequest, Refusal};
 pub use frame::{EdgeContext, Frame, FrameEvent, FrameFault, FrameOutcome};
-pub use late::plan_late_raise;
+pub use late::{plan_late_raise, proven_until};
 pub use log::{FrameWork, Identity, LogCore, Plan, Stamp};
 pub use memory::{Memory, Recall};
 pub use source::{Source, SourceConfig, SourceEffect, SourceInput, Standing};

@@ -187,10 +187,12 @@ impl Filters {
     }
 
     /// Whether a location that lost something gets back what ordinary replication brings (contract, section 7: "If an outgoing edge of the
-    /// location is filtered, ordinary replication is not enough"). What an export filter keeps back nobody else has.
+    /// location is filtered, ordinary replication is not enough"). The same is true of an incoming one: it lets through an own event without
+    /// those before it, and these are then dropped when they come back along another edge. What an export filter keeps back nobody else has.
     pub fn survives_a_loss(&self, location: usize) -> bool {
-        let mut leaving = self.topology.edges.iter().zip(&self.links);
-        !self.links_change && leaving.all(|(edge, link)| edge.source != location || *link == ALL)
+        let mut edges = self.topology.edges.iter().zip(&self.links);
+        let elsewhere = |edge: &Edge| edge.source != location && edge.target != location;
+        !self.links_change && edges.all(|(edge, link)| elsewhere(edge) || *link == ALL)
     }
 
     /// Nothing was ever kept back from anybody.

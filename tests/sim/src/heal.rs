@@ -26,11 +26,16 @@ pub fn heal(world: &mut World) {
     world.settle_filters();
     come_to_rest(world);
     let states: Vec<_> = world.sites.iter().map(site::Site::state).collect();
-    world.oracle.at_rest(&states);
+    let oracle = &world.oracle;
+    oracle.at_rest(&states, |edge| world.stands_still(edge));
     for state in &states {
         world.trace.add((state.head, state.hash.0));
     }
     for edge in 0..world.links.len() {
+        if world.stands_still(edge) {
+            world.counts.add("an edge waits for a person");
+            continue;
+        }
         assert!(world.links[edge].up, "O13: an edge stays closed");
         world.target_input(edge, TargetInput::Heartbeat(Heartbeat::default()));
     }

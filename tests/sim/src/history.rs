@@ -135,7 +135,7 @@ impl History {
         let mut edges = self.edges.iter();
         Some(Chosen {
             number: number.parse().ok()?,
-            name: OPERATIONS.iter().find(|(n, ..)| *n == name)?.0,
+            operation: OPERATIONS.iter().position(|(n, ..)| *n == name)?,
             site: at(site)?,
             edge: edges.position(|e| (e.0, e.1) == (source, target))?,
         })
@@ -157,7 +157,8 @@ impl fmt::Display for History {
         writeln!(f, " exports {}", exports.join(","))?;
         for step in &self.steps {
             let (site, way) = (name(step.site), way(step.edge));
-            writeln!(f, "  {} {}: {site} {way}", step.number, step.name)?;
+            let operation = OPERATIONS[step.operation].0;
+            writeln!(f, "  {} {operation}: {site} {way}", step.number)?;
         }
         Ok(())
     }

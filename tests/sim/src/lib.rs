@@ -27,6 +27,7 @@ mod oracle;
 pub mod run;
 pub mod shrink;
 mod site;
+mod start;
 mod step;
 mod topology;
 mod trace;

@@ -3,6 +3,7 @@
 //! Nothing here is read from a vector that the system stores; vectors are what is judged.
 
 mod claims;
+mod late;
 mod rest;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,6 +42,7 @@ struct Truth {
 /// What one log holds.
 #[derive(Clone, Default)]
 pub struct Ledger {
+    /// Events, and whether they were appended here.
     pub rows: Vec<(usize, bool)>,
     pub chain: Vec<ChainHash>,
     pub held: Set,
@@ -50,6 +52,14 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    fn push(&mut self, number: usize, appended_here: bool, truth: &Truth) {
+        self.held |= 1 << number;
+        self.vector.merge(&truth.event.vector_time());
+        self.rows.push((number, appended_here));
+        let last = self.chain.last().copied().unwrap_or_default();
+        self.chain.push(last.next(&truth.id, &truth.digest));
+    }
+
     /// Whether another log goes on where this one ends.
     pub fn begins(&self, other: &Self) -> bool {
         self.rows.len() < other.rows.len() && other.rows.starts_with(&self.rows)
@@ -88,6 +98,9 @@ pub struct Oracle {
     pub filters: Filters,
     events: Vec<Truth>,
     by_id: HashMap<EventId, usize>,
+    /// The same with the content: an id in doubt may have two.
+    contents: HashMap<(EventId, Digest), usize>,
+    doubt: late::Doubt,
     pub ledgers: Vec<Ledger>,
     /// What a location has lost whose links are filtered.
     lost_beside_filters: Set,
@@ -119,6 +132,8 @@ impl Oracle {
             lost_beside_filters: 0,
             events: Vec::new(),
             by_id: HashMap::new(),
+            contents: HashMap::new(),
+            doubt: late::Doubt::new(ledgers.len()),
             lost: vec![Vec::new(); ledgers.len()],
             ledgers,
             asked: Vec::new(),
@@ -147,8 +162,8 @@ impl Oracle {
         bits.fold(seen, |all, i| all | self.events[i].past)
     }
 
-    pub fn bit(&self, id: &EventId) -> Set {
-        1 << self.by_id[id]
+    pub fn bit(&self, stored: &StoredEvent) -> Set {
+        1 << self.contents[&(stored.event.id.clone(), stored.digest)]
     }
 
     /// True when a copy of this log holds nothing but what was shown. (What a copy alone has ever seen is nobody's loss, and its id is free.)
@@ -156,7 +171,8 @@ impl Oracle {
         self.ledgers[site].held & !self.shown == 0
     }
 
-    pub fn restore(&mut self, site: usize, ledger: Ledger) {
+    pub fn restore(&mut self, site: usize, mut ledger: Ledger) {
+        self.relearn(&mut ledger);
         self.restored = true;
         let gone = self.ledgers[site].held & !ledger.held;
         if !self.filters.survives_a_loss(site) {
@@ -164,6 +180,7 @@ impl Oracle {
         }
         let never_seen = gone & !self.shown;
         self.by_id.retain(|_, i| never_seen >> *i & 1 == 0);
+        self.contents.retain(|_, i| never_seen >> *i & 1 == 0);
         for (i, truth) in self.events.iter().enumerate() {
             if never_seen >> i & 1 == 1 {
                 self.outputs.remove(&truth.output);
@@ -241,10 +258,9 @@ impl Oracle {
             );
             self.remember(site, stored, earlier)
         } else {
-            *self
-                .by_id
-                .get(&event.id)
-                .expect("a received event was appended somewhere")
+            let content = (event.id.clone(), stored.digest);
+            let found = self.contents.get(&content).copied();
+            found.expect("I9: what is received was appended somewhere, with this content")
         };
         let truth = &self.events[index];
         assert_eq!(
@@ -252,20 +268,23 @@ impl Oracle {
             "I9: two contents of {}",
             truth.id
         );
+        self.doubt.never_again(site, &truth.id, truth.digest);
         let ledger = &mut self.ledgers[site];
-        assert_eq!(ledger.held >> index & 1, 0, "I2: {} stored twice", truth.id);
-        assert_eq!(
-            ledger.known >> index & 1,
-            0,
+        let doubtful = self.doubt.holds(index);
+        assert!(
+            ledger.held >> index & 1 == 0 || doubtful,
+            "I2: {} stored twice",
+            truth.id
+        );
+        assert!(
+            ledger.known >> index & 1 == 0 || doubtful,
             "I3: {} stored after an effect of it",
             truth.id
         );
-        ledger.held |= 1 << index;
-        ledger.known |= truth.past;
-        ledger.vector.merge(&event.vector_time());
-        ledger.rows.push((index, stored.appended_here));
-        let last = ledger.chain.last().copied().unwrap_or_default();
-        ledger.chain.push(last.next(&event.id, &stored.digest));
+        if !doubtful {
+            ledger.known |= truth.past;
+        }
+        ledger.push(index, stored.appended_here, truth);
     }
 
     /// A new event: what its writer had really seen.
@@ -284,7 +303,14 @@ impl Oracle {
         );
         assert_eq!(asked.site, site, "a request went astray");
         let ledger = &self.ledgers[site];
-        let mut past = asked.seen.unwrap_or(ledger.held | ledger.known);
+        let mut past = asked.seen.unwrap_or_else(|| {
+            if self.may_stall() {
+                // What is in doubt is not part of what the order depends on.
+                self.closed(ledger.held)
+            } else {
+                ledger.held | ledger.known
+            }
+        });
         if let Some((_, siblings)) = earlier.filter(|(r, _)| *r == number) {
             past |= siblings;
         }
@@ -323,7 +349,14 @@ impl Oracle {
         }
         let index = self.events.len();
         let clash = self.by_id.insert(event.id.clone(), index);
-        assert!(clash.is_none(), "I9: {} is used for two events", event.id);
+        assert!(
+            clash.is_none() || self.doubt.is_suspect(&event.id),
+            "I9: {} is used for two events",
+            event.id
+        );
+        let content = (event.id.clone(), stored.digest);
+        self.contents.insert(content, index);
+        self.doubt.written(site, index, past);
         self.events.push(Truth {
             id: event.id.clone(),
             event: Arc::clone(event),
@@ -404,7 +437,7 @@ impl Oracle {
         let filter = self.filters.told(edge);
         let ledger = &self.ledgers[self.topology.edges[edge].source];
         for received in &frame.events {
-            let index = self.by_id[&received.event.id];
+            let index = self.contents[&(received.event.id.clone(), received.digest)];
             let row = ledger.rows.iter().find(|(i, _)| *i == index);
             let (_, appended_here) = row.expect("what is sent is stored");
             assert!(

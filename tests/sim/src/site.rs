@@ -7,16 +7,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tidelog_core::{
-    Identity, LogCore, LogView, Memory, ProvenHead, Recall, Source, SourceInput, Stamp,
-    StartDecision, Target, Ticket, Witness, Work, Writer, WriterLimits, decide_start,
-    next_incarnation,
+    FrameEvent, LogView, Memory, ProvenHead, Source, SourceInput, Target, Ticket, Witness, Work,
+    Writer, WriterLimits,
 };
-use tidelog_model::{
-    ApplicationVersion, ChainHash, Incarnation, LineageEntry, LocationName, Selector,
-};
+use tidelog_model::{ApplicationVersion, ChainHash, Incarnation, LocationName, Selector};
 use tidelog_store::{
-    CheckQuery, Guard, InstanceId, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot,
-    MemoryStore, Page, Raise, ReadQuery, WriteBatch,
+    CheckQuery, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot, MemoryStore, Page,
+    ReadQuery, WriteBatch,
 };
 
 use crate::dice::Dice;
@@ -28,11 +25,16 @@ pub fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("the memory store never waits")
 }
 
+/// What a database held at some moment.
+pub type Copy = (MemorySnapshot, Ledger);
+
 pub struct Site {
     pub name: LocationName,
     pub store: MemoryStore,
     pub witness: Option<Witness>,
-    pub backups: Vec<(MemorySnapshot, Ledger)>,
+    /// Something was written since the last copy.
+    pub changed: bool,
+    pub backups: Vec<Copy>,
     pub process: Option<Process>,
     /// Another process, which served before and waits for the lease to be free again.
     pub standby: Option<Remembered>,
@@ -51,9 +53,9 @@ pub struct Site {
     /// The disk at the last start.
     pub started_in: u64,
     /// What the witness was at earlier starts.
-    witnesses: Vec<Witness>,
+    pub witnesses: Vec<Witness>,
     nonce: u64,
-    limits: WriterLimits,
+    pub limits: WriterLimits,
 }
 
 /// The version that every location runs in the end.
@@ -88,6 +90,8 @@ pub struct SourceEnd {
     pub machine: Source,
     /// A look into the log that the machine waits for.
     pub lookup: Option<Lookup>,
+    /// The stream that was opened last.
+    pub stream: u64,
     pub view_due: bool,
 }
 
@@ -104,9 +108,13 @@ pub struct TargetEnd {
 }
 
 /// What a process knows of its last writer.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub struct Remembered {
     pub memory: Memory,
+    /// The event that proves a loss, if that is why it stopped.
+    pub loss: Option<Box<FrameEvent>>,
+    /// Where continuity was last proven in this process.
+    pub proven: Option<ProvenHead>,
     /// The incarnation in which it served.
     pub served: Incarnation,
     /// Of its lease.
@@ -117,6 +125,8 @@ pub struct Process {
     pub writer: Writer,
     /// False once its writer has stopped, until the next one has proven what is there.
     pub serving: bool,
+    /// It was told to shut down: nobody will remember what it leaves.
+    pub ending: bool,
     /// Moves when a writer stops, and again when the next one serves: work of streams of another epoch is refused.
     pub epoch: u64,
     /// What the last writer left.
@@ -149,6 +159,7 @@ impl Site {
             name,
             store: disk(None),
             witness: None,
+            changed: true,
             backups: Vec::new(),
             process: None,
             zombie: None,
@@ -180,6 +191,7 @@ impl Site {
     /// A database without anything in it.
     pub fn wipe(&mut self) {
         self.store = disk(None);
+        self.changed = true;
         self.generation += 1;
     }
 
@@ -197,8 +209,13 @@ impl Site {
         disk(Some(self.store.snapshot()))
     }
 
-    pub fn backup(&mut self, ledger: &Ledger) {
-        self.backups.push((self.store.snapshot(), ledger.clone()));
+    /// Keeps a copy, unless the last one is the same.
+    pub fn backup(&mut self, ledger: &Ledger) -> bool {
+        let changed = std::mem::take(&mut self.changed);
+        if changed {
+            self.backups.push((self.store.snapshot(), ledger.clone()));
+        }
+        changed
     }
 
     /// Not while it serves, and not when nothing else tells that the location has ever been.
@@ -230,7 +247,7 @@ impl Site {
             Work::Frame(work) => Some(work),
             _ => None,
         })?;
-        let fits = |copy: &(MemorySnapshot, Ledger)| {
+        let fits = |copy: &Copy| {
             let state = now(disk(Some(copy.0.clone())).state()).expect("memory can be read");
             let progress = state.progress.get(&frame.edge.source);
             let progress = progress.cloned().unwrap_or_default();
@@ -241,6 +258,7 @@ impl Site {
 
     pub fn take_lease(&mut self) -> (u64, LogState) {
         self.nonce += 1;
+        self.changed = true;
         let lease = Lease {
             owner: "simulation".into(),
             address: String::new(),
@@ -253,112 +271,7 @@ impl Site {
         }
     }
 
-    /// Proves continuity, also by what the last writer of a process that lives on remembers, or raises; returns the writer, its view and the
-    /// nonce of its lease. `None`: it died on the way.
-    pub fn start(
-        &mut self,
-        now_micros: &mut i64,
-        remembered: Remembered,
-        dies: impl Fn(&mut Dice) -> bool,
-        dice: &mut Dice,
-    ) -> Option<(Writer, LogView, u64)> {
-        let found = self.state().lease.map(|lease| lease.nonce);
-        let (nonce, state) = self.take_lease();
-        let mut memory = remembered.memory;
-        if found != Some(remembered.nonce) {
-            memory.not_alone();
-        }
-        let committed = self.witness.as_ref().and_then(|w| w.committed);
-        let hash = committed.and_then(|head| self.hash_at(head.sequence));
-        let instance = InstanceId {
-            system: "simulation".into(),
-            timeline: String::new(),
-            started: self.server.then(|| self.generation.to_string()),
-        };
-        let witness = self.witness.as_ref();
-        let hash_at = memory.position().and_then(|at| self.hash_at(at));
-        let decision = match memory.recall(&state, remembered.served, hash_at) {
-            Recall::Unchanged => None,
-            Recall::Lost(reason) => {
-                let known = witness.map_or(Incarnation(0), |w| w.incarnation);
-                let incarnation = next_incarnation(known.max(state.incarnation()), *now_micros);
-                Some(StartDecision::Raise {
-                    entry: LineageEntry {
-                        incarnation,
-                        base: state.head,
-                    },
-                    reason,
-                    not_before_micros: i64::from(incarnation.0) * 1_000_000,
-                })
-            }
-            Recall::Nothing => {
-                let decision = decide_start(&state, witness, &instance, hash, *now_micros);
-                Some(decision)
-            }
-        };
-        let (entry, raised) = match decision {
-            None | Some(StartDecision::Continue(_)) => (None, false),
-            Some(StartDecision::First(entry)) => (Some(entry), false),
-            Some(StartDecision::Raise {
-                entry,
-                not_before_micros,
-                ..
-            }) => {
-                *now_micros = (*now_micros).max(not_before_micros);
-                (Some(entry), true)
-            }
-        };
-        if let Some(entry) = entry {
-            let known = self.witness.get_or_insert_with(Witness::default);
-            known.incarnation = known.incarnation.max(entry.incarnation);
-            if dies(dice) {
-                return None;
-            }
-            let guard = Guard {
-                incarnation: state.incarnation(),
-                nonce,
-                head: state.head,
-            };
-            let raise = Raise {
-                guard,
-                entry,
-                rewrite: None,
-            };
-            now(self.store.raise(&raise)).expect("the lease was just taken");
-            if dies(dice) {
-                return None;
-            }
-        }
-        let state = self.state();
-        self.witness = Some(Witness {
-            incarnation: state.incarnation(),
-            instance: Some(instance),
-            clean_stop: None,
-            committed: (!self.server).then_some(ProvenHead {
-                sequence: state.head,
-                hash: state.hash,
-            }),
-        });
-        self.witnesses.extend(self.witness.clone());
-        self.started_in = self.generation;
-        let identity = Identity {
-            location: self.name.clone(),
-            nonce,
-        };
-        let core = LogCore::new(identity, &state);
-        let stamp = Stamp {
-            application_version: self.application_version(),
-            plan_id: 0,
-        };
-        let mut writer = Writer::new(core, stamp, self.limits);
-        writer.set_recovering(raised);
-        assert_ne!(state.incarnation(), Incarnation(0));
-        let view = LogView::of(self.name.clone(), &state);
-        assert_eq!(view, writer.core().view(), "two ways to one view");
-        Some((writer, view, nonce))
-    }
-
-    fn hash_at(&self, position: u64) -> Option<ChainHash> {
+    pub fn hash_at(&self, position: u64) -> Option<ChainHash> {
         now(self.store.hash_at(position)).expect("memory can be read")
     }
 
@@ -375,7 +288,7 @@ impl Site {
         }
     }
 
-    fn page(&self, after: u64, to: u64, events_max: usize) -> Page {
+    pub fn page(&self, after: u64, to: u64, events_max: usize) -> Page {
         let query = ReadQuery {
             after,
             to,

@@ -82,6 +82,11 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
         5,
         |w, site, _| w.put_back(site),
     ),
+    (
+        "restore an older copy with its witness",
+        12,
+        |w, site, _| w.lose_unnoticed(site),
+    ),
     ("clone a database", 3, |w, site, _| w.clone_database(site)),
     ("write at the original of a clone", 10, |w, site, _| {
         let site = w.cloned_site(site);
@@ -111,7 +116,8 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chosen {
     pub number: u32,
-    pub name: &'static str,
+    /// In the table of operations.
+    pub operation: usize,
     pub site: usize,
     pub edge: usize,
 }
@@ -121,29 +127,45 @@ pub fn choose(world: &mut World, seed: u64, number: u32) -> Chosen {
     world.dice = Dice::new(seed, Part::Choice(number));
     let site = world.dice.below(world.sites.len());
     let edge = world.dice.below(world.links.len());
-    let chosen = |name| Chosen {
+    let chosen = |operation| Chosen {
         number,
-        name,
+        operation,
         site,
         edge,
     };
     if world.fails_over && world.dice.rarely(100) {
         // Copies of every moment, and a fail-over while frames are on their way to the writer: what a stream has left out may be gone.
         let now = world.frames_wait(site) && world.dice.chance(50);
-        return chosen(if now {
-            "fail a database over"
-        } else {
-            "copy a database"
-        });
+        return chosen(if now { FAIL_OVER } else { COPY });
     }
     let mut drawn = world.dice.below(TOTAL);
-    for (name, weight, _) in OPERATIONS {
+    for (operation, (_, weight, _)) in OPERATIONS.iter().enumerate() {
         if drawn < *weight {
-            return chosen(name);
+            return chosen(operation);
         }
         drawn -= weight;
     }
     unreachable!("{drawn} is above all weights")
+}
+
+const COPY: usize = named("copy a database");
+const FAIL_OVER: usize = named("fail a database over");
+
+const fn named(name: &str) -> usize {
+    let (mut i, name) = (0, name.as_bytes());
+    loop {
+        let other = OPERATIONS[i].0.as_bytes();
+        let mut same = other.len() == name.len();
+        let mut at = 0;
+        while same && at < name.len() {
+            same = other[at] == name[at];
+            at += 1;
+        }
+        if same {
+            return i;
+        }
+        i += 1;
+    }
 }
 
 const TOTAL: usize = {
@@ -159,15 +181,13 @@ const TOTAL: usize = {
 pub fn carry_out(world: &mut World, seed: u64, chosen: Chosen) {
     let Chosen {
         number,
-        name,
+        operation,
         site,
         edge,
     } = chosen;
     world.dice = Dice::new(seed, Part::Step(number));
-    let operations = OPERATIONS.iter().enumerate();
-    let mut named = operations.filter(|(_, (n, ..))| *n == name);
-    let (index, (_, _, run)) = named.next().expect("operations are in the table");
-    world.trace.add((index, site, edge));
+    let (name, _, run) = OPERATIONS[operation];
+    world.trace.add((operation, site, edge));
     world.trace.say(|| {
         let e = &world.topology.edges[edge];
         let names = &world.topology.names;

@@ -3,6 +3,7 @@
 mod clients;
 mod clones;
 mod edges;
+mod late;
 mod lives;
 mod others;
 mod writers;
@@ -11,8 +12,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use tidelog_core::{Credit, Frame, Open, Opened, Refused};
-use tidelog_model::VectorTime;
+use tidelog_core::{Credit, Frame, FrameEvent, Open, Opened, Refused};
+use tidelog_model::{EventId, VectorTime};
 
 pub use clones::Twin;
 
@@ -25,6 +26,9 @@ use crate::step::Chosen;
 use crate::topology::{Shape, Topology};
 use crate::trace::Trace;
 
+/// How often an edge stalls, once everything works again, before it is left to a person.
+const STALLS_MAX: u32 = 8;
+
 /// How long a frame without events waits for company.
 pub const DELAY: i64 = 20_000;
 
@@ -35,6 +39,10 @@ pub enum Message {
     Opened(Box<Opened>),
     Refused(Box<Refused>),
     Frame(Box<Frame>),
+    /// A source asks for the proof of a loss.
+    Wanted(u64, EventId),
+    /// The event that was asked for, or that there is none.
+    Shown(u64, Option<FrameEvent>),
 }
 
 impl Message {
@@ -46,6 +54,8 @@ impl Message {
             Self::Opened(opened) => (2, opened.stream, opened.position),
             Self::Refused(refused) => (3, refused.stream, 0),
             Self::Frame(frame) => (4, frame.from, frame.to),
+            Self::Wanted(stream, id) => (5, *stream, id.sequence),
+            Self::Shown(stream, event) => (6, *stream, u64::from(event.is_some())),
         }
     }
 }
@@ -57,6 +67,8 @@ impl fmt::Display for Message {
             Self::Credit(credit) => write!(f, "{credit:?}"),
             Self::Opened(opened) => write!(f, "{opened:?}"),
             Self::Refused(refused) => write!(f, "{refused:?}"),
+            Self::Wanted(_, id) => write!(f, "Wanted {id}"),
+            Self::Shown(_, event) => write!(f, "Shown {event:?}"),
             Self::Frame(frame) => {
                 let ids = frame.events.iter().map(|e| e.event.id.to_string());
                 let ids: Vec<_> = ids.collect();
@@ -77,6 +89,8 @@ pub struct Link {
     /// The writer at one of its ends is no more; whoever drives it has not noticed yet.
     pub close_due: bool,
     connection: u64,
+    /// How often it has stalled since everything works again.
+    stalls: u32,
     pub messages: Vec<Message>,
     held: Vec<Message>,
 }
@@ -122,6 +136,10 @@ pub struct World {
     pub clocks_are_wild: bool,
     /// Which filters the plan may change.
     pub filters_change: FiltersChange,
+    /// Copies come back with their witness.
+    pub loses_unnoticed: bool,
+    /// How often.
+    unnoticed: u32,
     /// Databases fail over again and again.
     pub fails_over: bool,
     window: u64,
@@ -147,6 +165,7 @@ impl World {
         let filters = Filters::new(Arc::clone(&topology), links_change);
         let fails_over = dice.chance(50);
         let clocks_are_wild = dice.chance(30);
+        let clocks_step_back = dice.chance(50);
         let links = topology.edges.iter().map(|_| Link::default()).collect();
         Self {
             now: 1_700_000_000_000_000,
@@ -161,7 +180,12 @@ impl World {
             trace: Trace::new(with_lines),
             chosen: Vec::new(),
             filters_change,
-            clocks_step_back: dice.chance(50),
+            // A witness that went back and a clock that was set back are more than anybody could notice.
+            loses_unnoticed: !clocks_step_back
+                && topology.shape != Shape::Refused
+                && dice.chance(25),
+            unnoticed: 0,
+            clocks_step_back,
             clocks_are_wild,
             fails_over,
             window: 300 + dice.below(4_000) as u64,

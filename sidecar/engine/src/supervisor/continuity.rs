@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidelog_core::{
     FrameEvent, Identity, LogCore, Recall, StartDecision, decide_start, next_incarnation,
-    plan_late_raise,
+    plan_late_raise, proven_until,
 };
 use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
@@ -177,17 +177,8 @@ impl Supervisor {
         let id = &loss.event.id;
         let known = known.max(state.incarnation()).max(id.origin.incarnation);
         let incarnation = self.above(known);
-        let base = state.lineage.current().map_or(0, |entry| entry.base);
-        let started = self.proven.as_ref().map_or(base, |(h, _)| h.sequence);
-        let proven = if id.origin.incarnation == state.incarnation() {
-            if mutant!("late-raise-at-the-last-start") {
-                started.min(state.head)
-            } else {
-                started.min(id.sequence.saturating_sub(1)).min(state.head)
-            }
-        } else {
-            started.min(state.head)
-        };
+        let started = self.proven.as_ref().map(|(head, _)| head.sequence);
+        let proven = proven_until(&state, started, id);
         let entry = LineageEntry {
             incarnation,
             base: proven,

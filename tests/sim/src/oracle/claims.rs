@@ -7,11 +7,12 @@ use super::{Ledger, Oracle};
 impl Oracle {
     /// Whether the contract says of an event that it gets to every location which the filters let it reach. Not of those about which a filter
     /// changed after they were written (section 8: "may be at any subset of locations, for good, and KV, Await, stability and deletion promise
-    /// nothing for it"), and not of those that a location beside filtered links had held and lost (section 7: "ordinary replication is not
-    /// enough [...] Until that is built such a location replicates ordinarily and says `Recovered=False`").
+    /// nothing for it"), not of those that a location beside filtered links had held and lost (section 7: "ordinary replication is not
+    /// enough [...] Until that is built such a location replicates ordinarily and says `Recovered=False`"),
+    /// and not of what is in doubt after a loss that was noticed late.
     pub(super) fn is_owed(&self, number: usize) -> bool {
         let truth = &self.events[number];
-        self.lost_beside_filters >> number & 1 == 0
+        (self.lost_beside_filters | self.doubt.events | self.doubt.seen) >> number & 1 == 0
             && self.filters.is_certain(truth.home, truth.class, number)
     }
 

@@ -105,7 +105,7 @@ impl World {
         let last = self.dice.below(rows.len());
         let first = if self.dice.chance(50) { 0 } else { last };
         for stored in &rows[first..=last] {
-            let seen = self.oracle.closed(self.oracle.bit(&stored.event.id));
+            let seen = self.oracle.closed(self.oracle.bit(stored));
             let session = &mut self.sessions[number];
             session.context.merge(&stored.event.vector_time());
             session.seen |= seen;

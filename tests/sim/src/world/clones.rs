@@ -89,8 +89,10 @@ impl World {
         }
         self.change_places(site);
         self.crash(site);
+        self.sites[site].changed = true;
         let kept = self.hostile && self.backup(site);
         self.change_places(site);
+        self.sites[site].changed = true;
         self.sites[site].twin = None;
         if kept && self.dice.chance(50) {
             self.crash(site);

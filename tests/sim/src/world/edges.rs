@@ -23,7 +23,8 @@ impl World {
         let e = self.topology.edges[edge];
         let link = &self.links[edge];
         let ready = self.serving(e.source) && self.serving(e.target) && !self.works_for(edge);
-        if link.up || link.paused || link.removed || !ready {
+        let still = link.stalls >= super::STALLS_MAX;
+        if link.up || link.paused || link.removed || still || !ready {
             return false;
         }
         let link = &mut self.links[edge];
@@ -182,9 +183,13 @@ impl World {
                 self.disconnect(edge);
             }
             SourceEffect::AskProof(question) => {
-                unreachable!("every loss is noticed here, but {question} is asked for")
+                self.oracle.proven(site, &question);
+                let stream = end.stream;
+                self.links[edge]
+                    .messages
+                    .push(Message::Wanted(stream, question));
             }
-            SourceEffect::LossProven(event) => unreachable!("{} proves a loss", event.event.id),
+            SourceEffect::LossProven(event) => self.loss_proven(edge, event),
         }
     }
 
@@ -246,8 +251,16 @@ impl World {
                 let work = Work::GoBack(source, progress);
                 process.inbox.push_back((epoch, ticket, work));
             }
-            TargetEffect::FindVoided(_) => unreachable!("nothing is taken back here"),
+            TargetEffect::FindVoided(voided) => self.find_voided(edge, &voided),
             TargetEffect::Close(_, _) => {
+                let status = process.targets[&edge].machine.status();
+                let reason = status.reason.as_str();
+                if !matches!(
+                    reason,
+                    "" | "SourceReset" | "StorageUnavailable" | "NotReady"
+                ) {
+                    self.stalls(edge);
+                }
                 self.disconnect(edge);
             }
         }
@@ -298,12 +311,19 @@ impl World {
             Message::Open(open) => {
                 // What a peer claims is judged by the log as it is now.
                 self.show_view(self.topology.edges[edge].source, edge);
+                let source = self.topology.edges[edge].source;
+                let process = self.sites[source].process.as_mut();
+                if let Some(end) = process.and_then(|p| p.sources.get_mut(&edge)) {
+                    end.stream = open.stream;
+                }
                 self.source_input(edge, SourceInput::Open(open));
             }
             Message::Credit(credit) => self.source_input(edge, SourceInput::Credit(credit)),
             Message::Opened(opened) => self.target_input(edge, TargetInput::Opened(opened)),
             Message::Refused(refused) => self.target_input(edge, TargetInput::Refused(refused)),
             Message::Frame(frame) => self.target_input(edge, TargetInput::Frame(frame)),
+            Message::Wanted(stream, id) => self.prove(edge, stream, &id),
+            Message::Shown(stream, event) => self.shown(edge, stream, event),
         }
     }
 }

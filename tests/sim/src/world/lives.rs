@@ -22,7 +22,7 @@ impl World {
         if living.as_ref().is_some_and(|p| p.serving) {
             return false;
         }
-        let living = living.as_ref().map(|p| p.remembered);
+        let living = living.as_ref().map(|p| p.remembered.clone());
         let remembered = match living {
             Some(remembered) => remembered,
             // A process that served before may be the one that takes the lease.
@@ -40,22 +40,36 @@ impl World {
         let dies = move |dice: &mut Dice| hostile && dice.rarely(50);
         let offset = self.sites[site].clock_offset;
         let mut time = self.time_at(site);
-        let started = self.sites[site].start(&mut time, remembered, dies, &mut self.dice);
+        let started = self.sites[site].start(&mut time, &remembered, dies, &mut self.dice);
         // It may have had to wait until its clock reached the incarnation that it chose.
         self.now = self.now.max(time - offset);
-        let Some((writer, view, nonce)) = started else {
+        let Some(started) = started else {
             self.crash(site);
             return true;
         };
+        if let Some(raise) = &started.late {
+            self.counts.add("a late raise");
+            self.oracle.rewritten(site, raise);
+        }
+        if started.raised {
+            self.oracle.raised(site);
+            // Whatever has stalled may go on.
+            self.links.iter_mut().for_each(|link| link.stalls = 0);
+        }
         self.oracle.continued(site);
+        let (writer, view) = (started.writer, started.view);
         let mut process = match self.sites[site].process.take() {
-            Some(process) => self.go_on(site, process, writer, view),
+            Some(process) => Self::go_on(process, writer, view),
             None => self.begin(site, writer, view),
         };
         process.leased_in = self.sites[site].generation;
-        process.nonce = nonce;
-        process.remembered = Remembered::default();
+        process.nonce = started.nonce;
+        process.remembered = Remembered {
+            proven: Some(started.proven),
+            ..Remembered::default()
+        };
         self.sites[site].process = Some(process);
+        self.end_streams(site);
         true
     }
 
@@ -71,6 +85,7 @@ impl World {
         let mut process = Process {
             writer,
             serving: true,
+            ending: false,
             epoch: 1,
             remembered: Remembered::default(),
             leased_in: 0,
@@ -99,6 +114,7 @@ impl World {
             let end = SourceEnd {
                 machine: Source::new(self.source_config(edge), Arc::clone(view)),
                 lookup: None,
+                stream: 0,
                 view_due: false,
             };
             process.sources.insert(edge, end);
@@ -165,26 +181,26 @@ impl World {
     }
 
     /// The next writer of a process: streams and queues are what the last one has left behind.
-    fn go_on(
-        &mut self,
-        site: usize,
-        mut process: Process,
-        writer: Writer,
-        view: LogView,
-    ) -> Process {
+    fn go_on(mut process: Process, writer: Writer, view: LogView) -> Process {
         process.writer = writer;
         process.view = Arc::new(view);
         process.serving = true;
         process.epoch += 1;
         process.sources.values_mut().for_each(|s| s.view_due = true);
         process.targets.values_mut().for_each(|t| t.view_due = true);
-        self.end_streams(site);
         process
     }
 
     fn end_streams(&mut self, site: usize) {
         if self.apart == Some(site) {
             return;
+        }
+        // Whoever drives a source learns of the end of its writer before anything else, and says no more in its name.
+        if let Some(process) = &mut self.sites[site].process {
+            for end in process.sources.values_mut() {
+                end.lookup = None;
+                end.machine.disconnected();
+            }
         }
         for (link, edge) in self.links.iter_mut().zip(&self.topology.edges) {
             link.close_due |= link.up && (edge.source == site || edge.target == site);
@@ -208,6 +224,11 @@ impl World {
             memory: Memory::after(reason, head),
             served: left.current().incarnation,
             nonce: process.nonce,
+            loss: match reason {
+                StopReason::LossProven(event) => Some(event.clone()),
+                _ => None,
+            },
+            proven: process.remembered.proven,
         };
         assert!(
             !process
@@ -322,6 +343,9 @@ impl World {
 
     pub fn shut_down(&mut self, site: usize) -> bool {
         let serving = self.serving(site);
+        if let Some(process) = &mut self.sites[site].process {
+            process.ending = true;
+        }
         self.writer_input(site, Input::ShutDown);
         serving
     }
@@ -393,12 +417,7 @@ impl World {
     }
 
     pub fn backup(&mut self, site: usize) -> bool {
-        let all_shown = self.oracle.all_shown(site);
-        if all_shown {
-            let ledger = self.oracle.ledgers[site].clone();
-            self.sites[site].backup(&ledger);
-        }
-        all_shown
+        self.oracle.all_shown(site) && self.sites[site].backup(&self.oracle.ledgers[site])
     }
 
     /// Another server takes over, under the hands of a process that lives on. Often it has a new writer before anything else happens.
@@ -434,6 +453,9 @@ impl World {
     }
 
     pub(super) fn restore_number(&mut self, site: usize, number: usize) -> bool {
+        if self.oracle.may_stall() {
+            self.forget_readings(site);
+        }
         let known = self.sites[site].witness.is_some();
         let Some(ledger) = self.sites[site].restore(number, known) else {
             return false;

@@ -13,7 +13,7 @@ impl World {
         }
         self.stop_and_decide(site, StopReason::Fenced);
         let fenced = self.sites[site].process.as_ref();
-        let Some(remembered) = fenced.filter(|p| !p.serving).map(|p| p.remembered) else {
+        let Some(remembered) = fenced.filter(|p| !p.serving).map(|p| p.remembered.clone()) else {
             // It died on the way, or is not done yet.
             return true;
         };
@@ -43,16 +43,17 @@ impl World {
             .filter(|(_, (_, copy))| copy.begins(now))
             .map(|(n, _)| n);
         let older: Vec<_> = older.collect();
-        let alive = here.process.is_some() || here.standby.is_some();
+        let process = here.process.as_ref();
+        let alive = process.map_or(here.standby.is_some(), |p| !p.ending);
         if !here.server || !alive || older.is_empty() {
             return false;
         }
         let number = older[self.dice.below(older.len())];
         let hostile = std::mem::replace(&mut self.hostile, false);
-        let successor = self.sites[site].standby;
+        let successor = self.sites[site].standby.clone();
         let by_successor =
             successor.filter(|_| self.sites[site].process.is_none() || self.dice.chance(50));
-        if let Some(remembered) = by_successor {
+        if let Some(remembered) = &by_successor {
             // The process between the two is gone, and with it what it remembers: nothing that it wrote is to be lost with it.
             if !self.left_everything(site, remembered) {
                 self.hostile = hostile;
@@ -86,7 +87,7 @@ impl World {
         while self.serving(site) && self.operate(site) {}
     }
     /// Whether a process remembers all that a database holds by now, in the incarnation in force.
-    fn left_everything(&self, site: usize, remembered: Remembered) -> bool {
+    fn left_everything(&self, site: usize, remembered: &Remembered) -> bool {
         let ledger = &self.oracle.ledgers[site];
         let head = ProvenHead {
             sequence: ledger.rows.len() as u64,

@@ -78,10 +78,12 @@ impl World {
                 witness.committed = None;
                 self.crash(site);
             }
-            Effect::Stop(StopReason::LossProven(event)) => {
-                unreachable!("{} proves a loss", event.event.id)
+            Effect::Stop(reason) => {
+                if let StopReason::LossProven(event) = &reason {
+                    self.oracle.proven(site, &event.event.id);
+                }
+                self.stopped(site, &reason);
             }
-            Effect::Stop(reason) => self.stopped(site, &reason),
         }
     }
 
@@ -98,9 +100,6 @@ impl World {
     }
 
     fn work_done(&mut self, edge: usize, connection: u64, input: TargetInput) {
-        if let TargetInput::Applied(FrameOutcome::Stalled(fault)) = &input {
-            unreachable!("an edge is wedged: {fault}");
-        }
         // A driver drops what belongs to an earlier connection.
         if self.links[edge].connection == connection {
             self.target_input(edge, input);
@@ -202,6 +201,7 @@ impl World {
         batch: &tidelog_store::WriteBatch,
     ) -> Result<(), CommitError> {
         now(self.sites[site].store.commit(batch))?;
+        self.sites[site].changed = true;
         self.trace.add(batch.hash.0);
         self.trace.say(|| {
             let ids: Vec<_> = batch

@@ -1,0 +1,201 @@
+//! How a location begins to serve: the lease, the proof that nothing is missing, or another incarnation. The decisions are those of the
+//! product; carried out they are in the order in which its engine carries them out.
+
+use tidelog_core::{
+    FrameEvent, Identity, LogCore, LogView, ProvenHead, Recall, Stamp, StartDecision, Witness,
+    Writer, decide_start, next_incarnation, plan_late_raise, proven_until,
+};
+use tidelog_model::{Incarnation, LineageEntry, VectorTime};
+use tidelog_store::{Guard, InstanceId, LogState, LogStore, Raise};
+
+use crate::dice::Dice;
+use crate::site::{Remembered, Site, now};
+
+/// What begins.
+pub struct Started {
+    pub writer: Writer,
+    pub view: LogView,
+    pub nonce: u64,
+    /// Where continuity was last proven.
+    pub proven: ProvenHead,
+    pub raised: bool,
+    /// A loss was noticed late, and this was written anew.
+    pub late: Option<Raise>,
+}
+
+impl Site {
+    /// Proves continuity, also by what the last writer of a process that lives on remembers, or raises; returns the writer, its view and the
+    /// nonce of its lease. `None`: it died on the way.
+    pub fn start(
+        &mut self,
+        now_micros: &mut i64,
+        remembered: &Remembered,
+        dies: impl Fn(&mut Dice) -> bool,
+        dice: &mut Dice,
+    ) -> Option<Started> {
+        let found = self.state().lease.map(|lease| lease.nonce);
+        let (nonce, state) = self.take_lease();
+        let mut memory = remembered.memory;
+        if found != Some(remembered.nonce) {
+            memory.not_alone();
+        }
+        let committed = self.witness.as_ref().and_then(|w| w.committed);
+        let hash = committed.and_then(|head| self.hash_at(head.sequence));
+        let instance = InstanceId {
+            system: "simulation".into(),
+            timeline: String::new(),
+            started: self.server.then(|| self.generation.to_string()),
+        };
+        let witness = self.witness.as_ref();
+        let hash_at = memory.position().and_then(|at| self.hash_at(at));
+        let proven = remembered.proven;
+        let proven = proven.filter(|p| self.hash_at(p.sequence).is_none_or(|h| h == p.hash));
+        let loss = remembered.loss.as_ref();
+        let late = loss.filter(|loss| self.lacks(&state, loss)).map(|loss| {
+            let proven = proven.map(|p| p.sequence);
+            self.plan_late(nonce, &state, loss, proven, *now_micros)
+        });
+        let decision = match memory.recall(&state, remembered.served, hash_at) {
+            Recall::Unchanged => None,
+            Recall::Lost(reason) => {
+                let known = witness.map_or(Incarnation(0), |w| w.incarnation);
+                let incarnation = next_incarnation(known.max(state.incarnation()), *now_micros);
+                Some(StartDecision::Raise {
+                    entry: LineageEntry {
+                        incarnation,
+                        base: state.head,
+                    },
+                    reason,
+                    not_before_micros: i64::from(incarnation.0) * 1_000_000,
+                })
+            }
+            Recall::Nothing => {
+                let decision = decide_start(&state, witness, &instance, hash, *now_micros);
+                Some(decision)
+            }
+        };
+        let (entry, raised) = match decision {
+            _ if late.is_some() => (late.as_ref().map(|raise| raise.entry), true),
+            None | Some(StartDecision::Continue(_)) => (None, false),
+            Some(StartDecision::First(entry)) => (Some(entry), false),
+            Some(StartDecision::Raise {
+                entry,
+                not_before_micros,
+                ..
+            }) => {
+                *now_micros = (*now_micros).max(not_before_micros);
+                (Some(entry), true)
+            }
+        };
+        if let Some(entry) = entry {
+            let known = self.witness.get_or_insert_with(Witness::default);
+            known.incarnation = known.incarnation.max(entry.incarnation);
+            if dies(dice) {
+                return None;
+            }
+            let guard = Guard {
+                incarnation: state.incarnation(),
+                nonce,
+                head: state.head,
+            };
+            let raise = late.clone().unwrap_or(Raise {
+                guard,
+                entry,
+                rewrite: None,
+            });
+            now(self.store.raise(&raise)).expect("the lease was just taken");
+            if dies(dice) {
+                return None;
+            }
+        }
+        let state = self.state();
+        self.witness = Some(Witness {
+            incarnation: state.incarnation(),
+            instance: Some(instance),
+            clean_stop: None,
+            committed: (!self.server).then_some(ProvenHead {
+                sequence: state.head,
+                hash: state.hash,
+            }),
+        });
+        self.witnesses.extend(self.witness.clone());
+        self.started_in = self.generation;
+        let identity = Identity {
+            location: self.name.clone(),
+            nonce,
+        };
+        let core = LogCore::new(identity, &state);
+        let stamp = Stamp {
+            application_version: self.application_version(),
+            plan_id: 0,
+        };
+        let mut writer = Writer::new(core, stamp, self.limits);
+        writer.set_recovering(raised);
+        assert_ne!(state.incarnation(), Incarnation(0));
+        let view = LogView::of(self.name.clone(), &state);
+        assert_eq!(view, writer.core().view(), "two ways to one view");
+        let head = ProvenHead {
+            sequence: state.head,
+            hash: state.hash,
+        };
+        Some(Started {
+            writer,
+            view,
+            nonce,
+            proven: proven.filter(|_| !raised).unwrap_or(head),
+            raised,
+            late,
+        })
+    }
+
+    /// Whether an event that was taken for the proof of a loss proves it still.
+    fn lacks(&self, state: &LogState, event: &FrameEvent) -> bool {
+        let id = &event.event.id;
+        let found = now(self.store.find(std::slice::from_ref(id))).expect("memory can be read");
+        let held = found.into_iter().flatten().next();
+        id.origin.incarnation >= state.incarnation()
+            && held.is_none_or(|row| row.digest != event.digest)
+    }
+
+    fn plan_late(
+        &self,
+        nonce: u64,
+        state: &LogState,
+        loss: &FrameEvent,
+        proven: Option<u64>,
+        now_micros: i64,
+    ) -> Raise {
+        let id = &loss.event.id;
+        let known = self
+            .witness
+            .as_ref()
+            .map_or(Incarnation(0), |w| w.incarnation);
+        let known = known.max(state.incarnation()).max(id.origin.incarnation);
+        let base = proven_until(state, proven, id);
+        let entry = LineageEntry {
+            incarnation: next_incarnation(known, now_micros),
+            base,
+        };
+        let rows = |after, to| match to {
+            0 => Vec::new(),
+            _ => self.page(after, to, usize::MAX).events,
+        };
+        let mut base_vector = VectorTime::new();
+        for stored in rows(0, base) {
+            base_vector.merge(&stored.event.vector_time());
+        }
+        let identity = Identity {
+            location: self.name.clone(),
+            nonce,
+        };
+        let core = LogCore::new(identity, state);
+        let base_hash = self.hash_at(base).unwrap_or_default();
+        plan_late_raise(
+            &core,
+            entry,
+            &rows(base, state.head),
+            base_vector,
+            base_hash,
+        )
+    }
+}
