@@ -6,6 +6,7 @@
 #   tests/fuzz/fuzz.sh replay TARGET FILE       one input again
 #   tests/fuzz/fuzz.sh again [TARGET...]        forget the minutes, and keep the inputs
 #
+# BUILD=no goes on with the program that was built last; NICE=15 lets others go first.
 # Works on stable Rust; needs a C++ compiler and cargo-fuzz, which tests/tools/ensure-cargo-fuzz.sh finds or installs. Everything is kept in
 # target/fuzz: `corpus/TARGET` the inputs that reach something new, `state/TARGET` what was run, `artifacts/TARGET` inputs that fail, `log/TARGET`
 # what libFuzzer said last. Ends with 1 when an input fails, with 2 when something is missing, with 130 when it is interrupted.
@@ -27,6 +28,13 @@ usage() {
 # Builds the one program that holds all targets, and writes their seeds. Sets `targets` and `program`.
 build() {
   local cargo_fuzz triple
+  triple=$(rustc -vV | sed -n 's/^host: //p')
+  program=$work/build/$triple/release/any
+  if [ "${BUILD:-yes}" = no ] && [ -x "$program" ]; then
+    mapfile -t targets < <(ls "$work/dictionary")
+    cd "$work"
+    return
+  fi
   cargo_fuzz=$("$root/tests/tools/ensure-cargo-fuzz.sh") || exit 2
   mkdir -p "$work"
   cd "$work"
@@ -35,11 +43,9 @@ build() {
   [ Cargo.lock -nt "$root/Cargo.lock" ] || cp "$root/Cargo.lock" Cargo.lock
   mapfile -t targets < <(cd "$root" && cargo run --quiet --locked -p tidelog-fuzz --bin tidelog-fuzz-seeds -- "$work")
   [ ${#targets[@]} -gt 0 ] || exit 2
-  triple=$(rustc -vV | sed -n 's/^host: //p')
   # Without sanitizers: no room has unsafe code, and the bodies panic where something does not hold. Dependencies are as they are in production,
   # so without `cfg(fuzzing)`.
   "$cargo_fuzz" build --fuzz-dir . --target "$triple" --target-dir "$work/build" --sanitizer none --no-cfg-fuzzing --codegen-units 16 any >&2 || exit 2
-  program=$work/build/$triple/release/any
 }
 
 # State of a target: seconds, executions, coverage, inputs, findings.

@@ -34,9 +34,7 @@ impl Rig {
     pub async fn start() -> Self {
         let alone = ALONE.lock().await;
         let config = Config::from_yaml(tidelog_fuzz::calls::CONFIG, "endless");
-        let mut config = config.expect("a configuration");
-        let heartbeat = "200ms".parse().expect("a duration");
-        config.replication.heartbeat = heartbeat;
+        let config = config.expect("a configuration");
         let running = RunningLocation::start(config).await.expect("free ports");
         let ready = running.wait_until_ready(PATIENCE).await;
         ready.expect("a location in memory serves");
@@ -154,13 +152,6 @@ impl Peer {
             heard: Some(heard.expect("a stream").into_inner()),
             _client: client,
         }
-    }
-
-    /// Whether the other side ends it.
-    pub async fn ends(&self) -> bool {
-        tokio::time::timeout(PATIENCE, self.say.closed())
-            .await
-            .is_ok()
     }
 
     pub async fn say(&self, message: Message) {
