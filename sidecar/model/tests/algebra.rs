@@ -236,3 +236,96 @@ fn blank(id: EventId, context: VectorTime) -> Event {
         plan_id: 0,
     }
 }
+
+fn field(tag: u8, value: &[u8]) -> Vec<u8> {
+    [&[tag], &(value.len() as u32).to_be_bytes()[..], value].concat()
+}
+
+fn origin_bytes(location: &str, sequence: u64) -> Vec<u8> {
+    let name = location.as_bytes();
+    let parts: [&[u8]; 4] = [
+        &[name.len() as u8],
+        name,
+        &1u32.to_be_bytes(),
+        &sequence.to_be_bytes(),
+    ];
+    parts.concat()
+}
+
+fn texts(texts: &[&str]) -> Vec<u8> {
+    let item = |text: &&str| {
+        let length = (text.len() as u32).to_be_bytes();
+        [&length[..], text.as_bytes()].concat()
+    };
+    texts.iter().flat_map(item).collect()
+}
+
+/// An event of these fields besides its id.
+fn encoded(fields: &[Vec<u8>]) -> Bytes {
+    let id = field(1, &origin_bytes("eu", 7));
+    [vec![canonical::VERSION], id, fields.concat()]
+        .concat()
+        .into()
+}
+
+#[test]
+fn what_says_the_same_in_other_bytes_is_refused() {
+    let (ap, us) = (origin_bytes("ap", 1), origin_bytes("us", 2));
+    let time = [&1i64.to_be_bytes()[..], &0u32.to_be_bytes()].concat();
+    let kind = field(4, b"T");
+    let schema = field(5, &1u32.to_be_bytes());
+    let pairs = [
+        (
+            "a vector",
+            field(2, &[ap.clone(), us.clone()].concat()),
+            field(2, &[us, ap.clone()].concat()),
+        ),
+        (
+            "an origin twice",
+            field(2, &ap),
+            field(2, &[ap.clone(), ap].concat()),
+        ),
+        (
+            "a zero of four bytes",
+            schema.clone(),
+            field(5, &0u32.to_be_bytes()),
+        ),
+        (
+            "a zero of eight bytes",
+            field(18, &1u64.to_be_bytes()),
+            field(18, &0u64.to_be_bytes()),
+        ),
+        (
+            "a map",
+            field(11, &texts(&["a", "x", "b", "y"])),
+            field(11, &texts(&["b", "y", "a", "x"])),
+        ),
+        (
+            "a key twice",
+            field(11, &texts(&["a", "x"])),
+            field(11, &texts(&["a", "x", "a", "x"])),
+        ),
+        (
+            "bytes behind a time",
+            field(3, &time),
+            field(3, &[&time[..], &[0]].concat()),
+        ),
+        (
+            "fields in another order",
+            [kind.clone(), schema.clone()].concat(),
+            [schema, kind.clone()].concat(),
+        ),
+        ("a field twice", kind.clone(), [kind.clone(), kind].concat()),
+        ("an empty field", Vec::new(), field(4, b"")),
+    ];
+    for (what, right, wrong) in pairs {
+        let right = encoded(&[right]);
+        let event = canonical::decode(&right);
+        assert_eq!(
+            event.map(|e| canonical::encode(&e)),
+            Ok(right.to_vec()),
+            "{what}"
+        );
+        assert!(canonical::decode(&encoded(&[wrong])).is_err(), "{what}");
+    }
+}

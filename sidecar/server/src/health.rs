@@ -58,9 +58,6 @@ impl Health {
     /// Takes the location out of service before it stops.
     pub(crate) async fn not_serving(&self) {
         for service in ["", "ready"] {
-            if mutant!("ready-while-it-stops") {
-                continue;
-            }
             self.set(service, ServingStatus::NotServing).await;
         }
     }

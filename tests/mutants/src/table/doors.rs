@@ -43,11 +43,17 @@ pub const MUTANTS: &[Mutant] = &[
         "an offer in another protocol is taken",
         &[STREAMS.case("doors::an_offer_in_another_protocol_is_refused_as_incompatible")],
     ),
-    caught(
-        "cut-peer-let-in",
-        "a peer whose edge is cut is let in",
-        &[STREAMS.case("control::a_cut_breaks_the_socket_of_a_peer_that_would_keep_it")],
-    ),
+    Mutant {
+        id: "cut-peer-let-in",
+        what: "a peer whose edge is cut is let in",
+        expected: Expected::Equivalent {
+            because: "the task of a cut edge breaks every connection that it is handed, so the door only does it earlier",
+            passes: &[
+                STREAMS.case("control::a_cut_breaks_the_socket_of_a_peer_that_would_keep_it"),
+                STREAMS.case("control::a_cut_breaks_the_connection_itself_and_no_new_one_lasts"),
+            ],
+        },
+    },
     caught(
         "pauses-do-not-grow",
         "pauses between attempts do not grow",
@@ -114,11 +120,6 @@ pub const MUTANTS: &[Mutant] = &[
         &[ENDLESS.case("cases::a_client_that_appends_for_ever_and_reads_nothing_is_held_back")],
     ),
     caught(
-        "ready-while-it-stops",
-        "a location that stops is still ready",
-        &[SERVER_WIRE.case("ports::health_answers_for_each_service_and_watchers_hear_of_the_stop")],
-    ),
-    caught(
         "watches-outlive-a-stop",
         "whoever watches the health holds up a stop",
         &[SERVER_WIRE.case("stopping::streams_that_nobody_uses_do_not_hold_up_a_stop")],
@@ -143,45 +144,37 @@ pub const MUTANTS: &[Mutant] = &[
         "calls for another log are answered",
         &[SERVER_WIRE.case("refusals::a_log_that_is_not_served_is_found_by_no_call_of_an_application")],
     ),
-    caught(
-        "canonical-fields-in-any-order",
-        "one event has several encodings: fields in any order",
-        &[
-            ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
-            PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
-        ],
-    ),
+    Mutant {
+        id: "canonical-fields-in-any-order",
+        what: "the order of fields is not looked at where they are split",
+        expected: Expected::Equivalent {
+            because: "fields are taken in the order of their tags, each once, and what is left over is refused",
+            passes: &[
+                ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
+                ALGEBRA.case("what_says_the_same_in_other_bytes_is_refused"),
+                PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
+            ],
+        },
+    },
     caught(
         "canonical-defaults-written-out",
         "one event has several encodings: a zero may be written out",
-        &[
-            ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
-            PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
-        ],
+        &[ALGEBRA.case("what_says_the_same_in_other_bytes_is_refused")],
     ),
     caught(
         "canonical-vector-in-any-order",
         "one event has several encodings: the origins of its context in any order",
-        &[
-            ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
-            PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
-        ],
+        &[ALGEBRA.case("what_says_the_same_in_other_bytes_is_refused")],
     ),
     caught(
         "canonical-map-in-any-order",
         "one event has several encodings: metadata in any order",
-        &[
-            ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
-            PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
-        ],
+        &[ALGEBRA.case("what_says_the_same_in_other_bytes_is_refused")],
     ),
     caught(
         "canonical-bytes-behind-a-value",
         "one event has several encodings: bytes behind a value are passed over",
-        &[
-            ALGEBRA.case("whatever_the_decoder_accepts_encodes_back_to_the_same_bytes"),
-            PROPERTIES.case("canonical_bytes_are_the_only_ones_of_an_event"),
-        ],
+        &[ALGEBRA.case("what_says_the_same_in_other_bytes_is_refused")],
     ),
     caught(
         "canonical-without-delivery-id",
