@@ -111,7 +111,7 @@ impl Episode {
         tally.counts().acknowledged += done.taken;
         tally.counts().unanswered += done.unanswered;
         broken?;
-        site.network.converged(PATIENCE * 2).await?;
+        site.network.converged(PATIENCE).await?;
         for reader in std::mem::take(&mut load.readers) {
             let location = reader.record().location;
             let head = site.network.client(&location)?.describe().await?.head;

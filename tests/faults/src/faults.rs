@@ -20,6 +20,9 @@ use crate::site::{REGIONS, Site};
 use crate::tally::Tally;
 use crate::weather::Sky;
 
+/// A location that does not take appends for so long is broken, not slow.
+const TAKEN: Duration = Duration::from_mins(2);
+
 /// What was broken, and what shows it.
 pub type Played = (String, Option<String>);
 
@@ -86,10 +89,10 @@ fn refused_since(site: &Site, location: &str, since: i64, reasons: &[&str]) -> u
         .count()
 }
 
-/// Waits until a location takes appends again that were asked for after a moment; `None` when it does not within a minute. The time from
+/// Waits until a location takes appends again that were asked for after a moment; `None` when it does not in time. The time from
 /// then on, in milliseconds.
 async fn taken_after(site: &Site, location: &str, since: i64) -> Option<f64> {
-    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
+    let deadline = tokio::time::Instant::now() + TAKEN;
     while tokio::time::Instant::now() < deadline {
         let first = {
             let pages = site.network.journal.pages();

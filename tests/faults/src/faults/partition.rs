@@ -18,8 +18,8 @@ use crate::weather::Sky;
 
 /// What an append may be told whatever is broken: it is about the request, not about the log.
 const ABOUT_THE_REQUEST: [&str; 3] = ["CONDITION_FAILED", "CONTEXT_AHEAD", "INCARNATION_CHANGED"];
-/// Until everybody has everything; several times the longest pause before a connection is dialled again.
-const CONVERGED: Duration = Duration::from_mins(1);
+/// Until everybody has everything: many times the longest pause before a connection is dialled again, for machines that do much else.
+const CONVERGED: Duration = Duration::from_mins(3);
 /// A writer that is fenced, or a server that came back just before, is none of the partition's doing.
 const CALM: Duration = Duration::from_secs(30);
 

@@ -13,13 +13,20 @@ use crate::history::History;
 use crate::record::{Fact, Id};
 
 impl Network {
-    /// Waits until every running location holds what belongs there, and covers what the others hold. Says what is missing when it gives up.
+    /// Waits until every running location holds what belongs there, and covers what the others hold. Says what is missing when it gives up:
+    /// when nothing arrived for so long, and on a machine on which it never ends.
     pub async fn converged(&mut self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
+        let last = Instant::now() + patience * 5;
+        let mut deadline = Instant::now() + patience;
+        let mut fewest = usize::MAX;
         loop {
             let missing = self.missing().await?;
             if missing.is_empty() {
                 return Ok(());
+            }
+            if missing.len() < fewest {
+                fewest = missing.len();
+                deadline = last.min(Instant::now() + patience);
             }
             if Instant::now() >= deadline {
                 let mut text = format!(
