@@ -137,6 +137,11 @@ for target in "${wanted[@]}"; do
   [[ " ${targets[*]} " == *" $target "* ]] || { echo "there is no target \`$target\`; there are: ${targets[*]}" >&2; exit 2; }
 done
 
+if [[ " ${wanted[*]} " == *" rows-postgres "* ]]; then
+  TIDELOG_POSTGRES_BIN=${TIDELOG_POSTGRES_BIN:-$("$root/tests/tools/ensure-postgres.sh")} || exit 2
+  export TIDELOG_POSTGRES_BIN
+fi
+
 interrupted=false
 trap 'interrupted=true' INT TERM
 failed=()
