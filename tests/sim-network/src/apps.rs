@@ -20,7 +20,7 @@ use crate::writer::Writer;
 pub const HOST: &str = "apps";
 
 /// Simulated time in which a mended network must come to rest.
-const REST_MAX: Duration = Duration::from_mins(2);
+const REST_MAX: Duration = Duration::from_mins(1);
 
 /// Runs them until the end.
 pub async fn run(world: Arc<World>, locations: Vec<String>) -> turmoil::Result {

@@ -193,6 +193,19 @@ impl Reader {
                     break;
                 }
                 self.world.count("ack");
+                if self.wants_to_acknowledge() {
+                    // One that comes late changes nothing.
+                    let late = v1::AckRequest {
+                        consumer: self.name.clone(),
+                        position: Some(v1::Position {
+                            sequence: position.sequence / 2,
+                            ..position
+                        }),
+                        ..v1::AckRequest::default()
+                    };
+                    let asked = timeout(SILENCE_MAX, log.ack(late));
+                    asked.await.map_err(silent)??;
+                }
                 let mut state = lock(&self.state);
                 state.acknowledged = state.acknowledged.max(position.sequence);
             }

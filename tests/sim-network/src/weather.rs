@@ -227,7 +227,11 @@ impl Weather {
         self.kill(sim, loss.site);
         let alone = self.held_only_at(loss.site);
         let count = alone.len();
-        self.world.pages().may_be_lost.extend(alone);
+        let mut pages = self.world.pages();
+        pages.may_be_lost.extend(alone);
+        // Progress may be older in the copy, also where no event is missing and nobody notices.
+        pages.progress.retain(|progress| progress.target != name);
+        drop(pages);
         let disk = &self.sites[loss.site].disk;
         disk.restore(
             loss.copy
