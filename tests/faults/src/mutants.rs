@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -31,10 +33,9 @@ pub struct Seen {
 /// Runs as asked for with each of some bugs, until it is seen or time is over.
 pub async fn look(wanted: &Wanted, ids: &[String]) -> Result<Vec<Seen>> {
     let program = tidelog()?;
-    let bytes = std::fs::read(program).with_context(|| format!("read {}", program.display()))?;
     for id in ids {
         ensure!(
-            holds(&bytes, id),
+            holds(program, id)?,
             "{} has no mutant `{id}`: is it one of `make mutants ARGS=--list`, and was it built with `{BUILD}`?",
             program.display()
         );
@@ -89,8 +90,11 @@ async fn with(wanted: &Wanted, id: &str) -> Seen {
 }
 
 /// The name of a mutant is in a program only when the mutant is.
-fn holds(program: &[u8], id: &str) -> bool {
-    !id.is_empty() && program.windows(id.len()).any(|part| part == id.as_bytes())
+fn holds(program: &Path, id: &str) -> Result<bool> {
+    let mut search = Command::new("grep");
+    search.args(["--text", "--quiet", "--fixed-strings", "--", id]);
+    let status = search.arg(program).status().context("run grep")?;
+    Ok(!id.is_empty() && status.success())
 }
 
 /// For people.
@@ -119,8 +123,11 @@ mod tests {
 
     #[test]
     fn a_mutant_is_in_a_program_that_names_it() {
-        assert!(holds(b"..dedup-off..", "dedup-off"));
-        assert!(!holds(b"..dedup..", "dedup-off"));
-        assert!(!holds(b"....", ""));
+        let program = std::env::temp_dir().join(format!("tidelog-named-{}", std::process::id()));
+        std::fs::write(&program, b"\0..dedup-off..\0").unwrap();
+        assert!(holds(&program, "dedup-off").unwrap());
+        assert!(!holds(&program, "dedup-on").unwrap());
+        assert!(!holds(&program, "").unwrap());
+        std::fs::remove_file(&program).unwrap();
     }
 }
