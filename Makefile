@@ -124,10 +124,19 @@ sim-network: ## Whole sidecars on a simulated network: make sim-network NETWORK_
 .PHONY: faults
 # How long, PostgreSQL and SQLite together.
 MINUTES ?= 5
+# What is built for it. All tests, where they are built already.
+FAULTS_OF ?= -p tidelog-sidecar -p tidelog-cli -p tidelog-faults
 faults: ## Real processes, databases and connections are broken for MINUTES=5, and judged
 	@$(tools)/ensure-cc.sh > /dev/null
-	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo build --locked --quiet -p tidelog-sidecar -p tidelog-cli -p tidelog-faults --bins; \
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test --locked --quiet $(FAULTS_OF) --no-run; \
 	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/debug/tidelog-faults --minutes $(MINUTES) $(ARGS)
+
+.PHONY: fuzz
+# One target alone; all when empty.
+TARGET ?=
+fuzz: ## Hostile input guided by coverage (libFuzzer), each target for MINUTES=5 in all; goes on where it was stopped; TARGET=wire for one
+	@$(tools)/ensure-cc.sh > /dev/null
+	tests/fuzz/fuzz.sh $(MINUTES) $(TARGET)
 
 .PHONY: mutants
 mutants: ## Who catches the seeded bugs: fails while one of them is alive (half an hour; ARGS='--only ID', ARGS='--resume FILE')

@@ -24,8 +24,12 @@ steps=(
   "test-unit:Unit, property and documentation tests"
   "test-integration:Conformance, generated files, command line and multi-location tests"
   "sim:Simulation of the state machines, 20,000 seeds"
+  "sim-network:Whole sidecars on a simulated network, 200 seeds"
+  "faults:Real processes, databases and connections under faults, 5 minutes"
 )
-needs_build=" test-unit test-integration "
+needs_build=" test-unit test-integration faults "
+# The programs that it breaks were built with the tests.
+export FAULTS_OF="--workspace --exclude tidelog-house"
 
 if [ -t 1 ] && [ "${CI:-}" != true ]; then
   bold=$'\033[1m' red=$'\033[31m' green=$'\033[32m' plain=$'\033[0m'
