@@ -1,7 +1,7 @@
 //! A handful of seeds; the program runs as many as one likes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use tidelog_sim_network::mutants::NOTICED;
 use tidelog_sim_network::seeds::Runner;
@@ -42,21 +42,22 @@ fn a_handful_of_seeds_keeps_every_promise() {
 }
 
 /// Everything that is written in a folder.
-fn text(folder: &Path, out: &mut String) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn text(folder: &Path, out: &mut String) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            text(&path, out);
+            text(&path, out)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            out.push_str(&fs::read_to_string(&path).unwrap());
+            out.push_str(&fs::read_to_string(&path)?);
         }
     }
+    Ok(())
 }
 
 #[test]
 fn every_bug_that_has_to_be_noticed_can_be_built_in() {
     let mut product = String::new();
-    text(Path::new("../../sidecar"), &mut product);
+    text(Path::new("../../sidecar"), &mut product).unwrap();
     for mutant in NOTICED {
         let seam = format!("mutant!(\"{mutant}\")");
         assert!(product.contains(&seam), "nothing is broken by {mutant}");
