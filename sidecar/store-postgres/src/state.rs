@@ -157,7 +157,8 @@ fn origin(location: &str, incarnation: i64) -> Result<Origin, StoreError> {
         detail,
     };
     let name = LocationName::new(location).map_err(|e| wrong(e.to_string()))?;
-    let incarnation = u32::try_from(incarnation).map_err(|e| wrong(e.to_string()))?;
+    let incarnation = u32::try_from(incarnation)
+        .map_err(|_| wrong(format!("{location} has no incarnation {incarnation}")))?;
     Ok(Origin::new(name, Incarnation(incarnation)))
 }
 
