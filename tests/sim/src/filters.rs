@@ -136,12 +136,19 @@ impl Filters {
     }
 
     /// Which changes are in force by now. `written` events were written so far; edges that are not in the plan report nothing.
-    pub fn settle(&mut self, written: usize, removed: impl Fn(usize) -> bool) -> usize {
+    /// `missing`: how many edges may be behind.
+    pub fn settle(
+        &mut self,
+        written: usize,
+        missing: usize,
+        removed: impl Fn(usize) -> bool,
+    ) -> usize {
         let mut open = std::mem::take(&mut self.open);
         let before = open.len();
         open.retain(|change| {
             let waits = |edge: &usize| !removed(*edge) && self.is_behind(*edge);
-            let in_force = !self.edges(change.place).iter().any(waits);
+            let edges = self.edges(change.place);
+            let in_force = edges.iter().filter(|edge| waits(edge)).count() <= missing;
             if in_force {
                 self.certain_from_now(change, written);
             }

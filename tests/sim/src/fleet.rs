@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::counts::Counts;
-use crate::run::{Script, Violation, run};
+use crate::run::{More, Script, Violation, run};
 use crate::step::OPERATIONS;
 
 /// Seeds `from..to`, on so many threads.
@@ -19,6 +19,8 @@ pub struct Fleet {
     pub threads: u64,
     /// On graphs that the planner refuses.
     pub refused: bool,
+    /// Asking for more than is promised.
+    pub more: Option<More>,
 }
 
 /// What they did.
@@ -106,6 +108,7 @@ impl Fleet {
             let outcome = run(&Script {
                 seed,
                 refused: self.refused,
+                more: self.more,
                 ..Script::default()
             });
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);

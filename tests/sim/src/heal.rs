@@ -25,6 +25,13 @@ pub fn heal(world: &mut World) {
     }
     world.settle_filters();
     come_to_rest(world);
+    if world.oracle.may_stall() {
+        // What a source has taken back is looked for when a stream is opened; it may have come along another edge since.
+        for edge in 0..world.links.len() {
+            world.disconnect(edge);
+        }
+        come_to_rest(world);
+    }
     let states: Vec<_> = world.sites.iter().map(site::Site::state).collect();
     let oracle = &world.oracle;
     oracle.at_rest(&states, |edge| world.stands_still(edge));
@@ -70,7 +77,8 @@ fn come_to_rest(world: &mut World) {
     }
 }
 
-fn one_round(world: &mut World) -> bool {
+/// Everybody does what there is to do, once.
+pub fn one_round(world: &mut World) -> bool {
     let mut moved = false;
     for edge in 0..world.links.len() {
         moved |= world.close(edge);

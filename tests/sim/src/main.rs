@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use tidelog_sim::fleet::{Fleet, Sum, is_fault};
 use tidelog_sim::history::History;
-use tidelog_sim::run::{Script, Violation, run};
+use tidelog_sim::run::{More, Script, Violation, run};
 use tidelog_sim::shrink::{from_text, shrink, to_text};
 
 /// Runs the real state machines in a world of chance. A run is its seed; one that fails is told with the command that replays it.
@@ -31,6 +31,9 @@ struct Args {
     /// On graphs of links that the planner refuses: how many of them would have lost something.
     #[arg(long)]
     refused: bool,
+    /// Ask for more than the contract promises, to see that the oracle looks: `filters-early`, `losses-beside-filters` or `late-losses`.
+    #[arg(long, value_name = "WHAT", value_parser = more_of)]
+    more: Option<More>,
     /// How many seeds run at the same time; as many as there are processors when absent.
     #[arg(long)]
     threads: Option<u64>,
@@ -46,6 +49,17 @@ struct Args {
     /// Only say whether a seed fails, without making it short.
     #[arg(long)]
     no_shrink: bool,
+}
+
+fn more_of(text: &str) -> Result<More, String> {
+    match text {
+        "filters-early" => Ok(More::FiltersEarly),
+        "losses-beside-filters" => Ok(More::LossesBesideFilters),
+        "late-losses" => Ok(More::LateLosses),
+        _ => Err(format!(
+            "`{text}` is none of filters-early, losses-beside-filters and late-losses"
+        )),
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +115,7 @@ fn replay(args: &Args, seed: u64) -> Result<ExitCode> {
         seed,
         steps: args.steps.clone().map(|s| s.0),
         refused: args.refused,
+        more: args.more,
         with_lines: true,
         ..Script::default()
     });
@@ -137,6 +152,7 @@ fn many(args: &Args) -> Result<ExitCode> {
             to,
             threads: args.threads.unwrap_or(cores),
             refused: args.refused,
+            more: args.more,
         };
         let (before, failed) = (all.runs, all.failed.len());
         let sum = fleet.run(|runs, more| {
@@ -214,7 +230,7 @@ fn report(args: &Args, all: &Sum) -> Result<ExitCode> {
         )?;
         writeln!(out, "  replay with: make sim SEED={seed}")?;
         if !args.no_shrink {
-            tell_shrunk(&mut out, *seed, violation)?;
+            tell_shrunk(&mut out, args.more, *seed, violation)?;
         }
     }
     let never = all.never();
@@ -230,9 +246,15 @@ fn report(args: &Args, all: &Sum) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell_shrunk(out: &mut impl std::io::Write, seed: u64, violation: &Violation) -> Result<()> {
+fn tell_shrunk(
+    out: &mut impl std::io::Write,
+    more: Option<More>,
+    seed: u64,
+    violation: &Violation,
+) -> Result<()> {
     let script = Script {
         seed,
+        more,
         ..Script::default()
     };
     let steps = run(&script).steps;

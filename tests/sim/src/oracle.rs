@@ -14,9 +14,10 @@ use tidelog_model::{
     ApplicationVersion, ChainHash, Digest, Event, EventId, Lineage, Position, PositionError,
     StoredEvent, VectorTime,
 };
-use tidelog_store::WriteBatch;
+use tidelog_store::{VoidedId, WriteBatch};
 
 use crate::filters::Filters;
+use crate::run::More;
 use crate::topology::{Topology, class_of};
 
 /// Events of one run; each is a bit.
@@ -49,6 +50,8 @@ pub struct Ledger {
     /// Union of the pasts of what is held.
     pub known: Set,
     pub vector: VectorTime,
+    /// What was taken back after a loss that was noticed late; an older copy knows nothing of it.
+    voided: HashSet<VoidedId>,
 }
 
 impl Ledger {
@@ -96,6 +99,8 @@ pub struct Seen {
 pub struct Oracle {
     topology: Arc<Topology>,
     pub filters: Filters,
+    /// What is asked for beyond the contract.
+    pub more: Option<More>,
     events: Vec<Truth>,
     by_id: HashMap<EventId, usize>,
     /// The same with the content: an id in doubt may have two.
@@ -129,6 +134,7 @@ impl Oracle {
         Self {
             topology,
             filters,
+            more: None,
             lost_beside_filters: 0,
             events: Vec::new(),
             by_id: HashMap::new(),
@@ -268,7 +274,7 @@ impl Oracle {
             "I9: two contents of {}",
             truth.id
         );
-        self.doubt.never_again(site, &truth.id, truth.digest);
+        self.ledgers[site].never_again(&truth.id, truth.digest);
         let ledger = &mut self.ledgers[site];
         let doubtful = self.doubt.holds(index);
         assert!(
@@ -324,7 +330,7 @@ impl Oracle {
         );
         for (i, other) in self.events.iter().enumerate() {
             assert!(
-                past >> i & 1 == 0 || event.context.covers_id(&other.id),
+                past >> i & 1 == 0 || event.context.covers_id(&other.id) || self.doubt.holds(i),
                 "{} has seen {}, its context {} does not say so",
                 event.id,
                 other.id,

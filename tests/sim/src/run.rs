@@ -25,8 +25,21 @@ pub struct Script {
     pub refused: bool,
     /// Lines for people.
     pub with_lines: bool,
+    /// The oracle asks for more than the contract promises, to show that it looks.
+    pub more: Option<More>,
     /// Instead of what the seed draws: a graph and operations that were written down.
     pub history: Option<History>,
+}
+
+/// What the contract does not promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum More {
+    /// A changed filter is in force when all edges but one report it.
+    FiltersEarly,
+    /// What a location beside filtered links has lost comes back everywhere.
+    LossesBesideFilters,
+    /// What had seen an id in doubt is where everything else is.
+    LateLosses,
 }
 
 /// What a run did.
@@ -74,6 +87,7 @@ pub fn run(script: &Script) -> Outcome {
     let steps = 200 + dice.below(1_200) as u32;
     let drawn = topology.shape.name();
     let mut world = World::new(topology, script.seed, script.with_lines);
+    world.oracle.more = script.more;
     world.counts.add(drawn);
     let ended = panic::catch_unwind(AssertUnwindSafe(|| live(&mut world, script, steps)));
     let violation = ended.err().map(|_| {

@@ -12,7 +12,7 @@ use tidelog_core::{
 };
 use tidelog_model::{ApplicationVersion, ChainHash, Incarnation, LocationName, Selector};
 use tidelog_store::{
-    CheckQuery, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot, MemoryStore, Page,
+    CheckQuery, Lease, LeaseOutcome, LogState, LogStore, MemorySnapshot, MemoryStore, Page, Raise,
     ReadQuery, WriteBatch,
 };
 
@@ -38,6 +38,8 @@ pub struct Site {
     pub process: Option<Process>,
     /// Another process, which served before and waits for the lease to be free again.
     pub standby: Option<Remembered>,
+    /// A loss was noticed late, and this was written anew: the oracle is still to be told.
+    pub rewrote: Option<Raise>,
     /// The original of this database, when this one is a clone and both serve.
     pub twin: Option<Box<Twin>>,
     /// The database is a server: it outlives processes and tells when it was started, and the witness is told of that and not of commits.
@@ -164,6 +166,7 @@ impl Site {
             process: None,
             zombie: None,
             standby: None,
+            rewrote: None,
             twin: None,
             server: dice.chance(40),
             generation: 0,

@@ -19,8 +19,6 @@ pub struct Started {
     /// Where continuity was last proven.
     pub proven: ProvenHead,
     pub raised: bool,
-    /// A loss was noticed late, and this was written anew.
-    pub late: Option<Raise>,
 }
 
 impl Site {
@@ -104,6 +102,7 @@ impl Site {
                 rewrite: None,
             });
             now(self.store.raise(&raise)).expect("the lease was just taken");
+            self.rewrote = late;
             if dies(dice) {
                 return None;
             }
@@ -144,7 +143,6 @@ impl Site {
             nonce,
             proven: proven.filter(|_| !raised).unwrap_or(head),
             raised,
-            late,
         })
     }
 

@@ -3,6 +3,7 @@
 use tidelog_core::{Input, SourceInput};
 
 use crate::dice::{Dice, Part};
+use crate::heal::one_round;
 use crate::world::World;
 
 /// Something that happens next. Says whether anything did.
@@ -38,7 +39,14 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
     ("show a view to an edge", 60, |w, site, edge| {
         w.show_view(site, edge)
     }),
-    ("start a writer", 20, |w, site, _| w.start(site)),
+    ("start a writer", 25, |w, site, _| {
+        let site = w.resting_site(site);
+        w.start(site)
+    }),
+    ("let everything run for a while", 6, |w, _, _| {
+        let rounds = 1 + w.dice.below(12);
+        (0..rounds).fold(false, |moved, _| moved | one_round(w))
+    }),
     ("let time pass", 30, |w, site, edge| {
         w.now += i64::try_from(w.dice.below(15_000)).expect("small");
         w.source_input(edge, SourceInput::Tick);

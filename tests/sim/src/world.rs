@@ -223,6 +223,12 @@ impl World {
         self.prefer(drawn, sites)
     }
 
+    /// Mostly a location without a writer, if there is one.
+    pub fn resting_site(&mut self, drawn: usize) -> usize {
+        let sites = (0..self.sites.len()).filter(|site| !self.serving(*site));
+        self.prefer(drawn, sites.collect())
+    }
+
     /// Mostly a location whose database is a clone, if there is one.
     pub fn cloned_site(&mut self, drawn: usize) -> usize {
         let sites = (0..self.sites.len()).filter(|site| self.sites[*site].twin.is_some());

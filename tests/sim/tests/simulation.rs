@@ -11,6 +11,7 @@ fn fleet(to: u64, refused: bool) -> Fleet {
         to,
         threads: 2,
         refused,
+        more: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use tidelog_model::{ChainHash, VectorTime};
 
 use super::{Ledger, Oracle};
+use crate::run::More;
 
 impl Oracle {
     /// Whether the contract says of an event that it gets to every location which the filters let it reach. Not of those about which a filter
@@ -12,7 +13,15 @@ impl Oracle {
     /// and not of what is in doubt after a loss that was noticed late.
     pub(super) fn is_owed(&self, number: usize) -> bool {
         let truth = &self.events[number];
-        (self.lost_beside_filters | self.doubt.events | self.doubt.seen) >> number & 1 == 0
+        let lost = match self.more {
+            Some(More::LossesBesideFilters) => 0,
+            _ => self.lost_beside_filters,
+        };
+        let doubtful = match self.more {
+            Some(More::LateLosses) => 0,
+            _ => self.doubt.events | self.doubt.seen,
+        };
+        (lost | doubtful) >> number & 1 == 0
             && self.filters.is_certain(truth.home, truth.class, number)
     }
 

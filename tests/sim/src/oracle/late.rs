@@ -25,8 +25,6 @@ pub struct Doubt {
     pub(super) events: Set,
     /// What had been seen by those.
     pub(super) seen: Set,
-    /// By location what it has taken back.
-    voided: Vec<HashSet<VoidedId>>,
     ever: bool,
 }
 
@@ -37,7 +35,6 @@ impl Doubt {
             suspects: HashSet::new(),
             events: 0,
             seen: 0,
-            voided: vec![HashSet::new(); sites],
             ever: false,
         }
     }
@@ -58,14 +55,17 @@ impl Doubt {
             self.seen |= past;
         }
     }
+}
 
-    pub(super) fn never_again(&self, site: usize, id: &EventId, digest: Digest) {
+impl Ledger {
+    /// What was taken back is never stored again.
+    pub(super) fn never_again(&self, id: &EventId, digest: Digest) {
         let stored = VoidedId {
             id: id.clone(),
             digest,
         };
         assert!(
-            !self.voided[site].contains(&stored),
+            !self.voided.contains(&stored),
             "{id} was taken back here and is stored again"
         );
     }
@@ -151,7 +151,8 @@ impl Oracle {
         for (number, here) in &before.rows[..base] {
             ledger.push(*number, *here, &self.events[*number]);
         }
-        self.doubt.voided[site].extend(rewrite.voided.iter().cloned());
+        ledger.voided.clone_from(&before.voided);
+        ledger.voided.extend(rewrite.voided.iter().cloned());
         self.restored = true;
         for stored in &rewrite.events {
             let content = (stored.event.id.clone(), stored.digest);
@@ -221,7 +222,7 @@ impl Oracle {
                 id: truth.id.clone(),
                 digest: truth.digest,
             };
-            self.doubt.voided[source].contains(&id)
+            self.ledgers[source].voided.contains(&id)
         });
         taken_back.next().map(|truth| &truth.id)
     }

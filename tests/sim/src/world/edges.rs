@@ -6,6 +6,7 @@ use tidelog_core::{SourceEffect, SourceInput, TargetEffect, TargetInput, Work};
 
 use super::{FiltersChange, Message, World};
 use crate::filters::Place;
+use crate::run::More;
 use crate::site::{Lookup, Waiting};
 use crate::topology::mask;
 
@@ -99,7 +100,9 @@ impl World {
     pub fn settle_filters(&mut self) {
         let (oracle, links) = (&mut self.oracle, &self.links);
         let written = oracle.written();
-        for _ in 0..oracle.filters.settle(written, |edge| links[edge].removed) {
+        let missing = usize::from(oracle.more == Some(More::FiltersEarly));
+        let removed = |edge: usize| links[edge].removed;
+        for _ in 0..oracle.filters.settle(written, missing, removed) {
             self.counts.add("a filter is in force");
         }
     }
@@ -257,7 +260,7 @@ impl World {
                 let reason = status.reason.as_str();
                 if !matches!(
                     reason,
-                    "" | "SourceReset" | "StorageUnavailable" | "NotReady"
+                    "" | "SourceReset" | "StorageUnavailable" | "NotReady" | "NoProgress"
                 ) {
                     self.stalls(edge);
                 }

@@ -43,14 +43,16 @@ impl World {
         let started = self.sites[site].start(&mut time, &remembered, dies, &mut self.dice);
         // It may have had to wait until its clock reached the incarnation that it chose.
         self.now = self.now.max(time - offset);
+        if let Some(raise) = self.sites[site].rewrote.take() {
+            // Also when the process dies before it serves.
+            self.counts.add("a late raise");
+            self.oracle.rewritten(site, &raise);
+            self.oracle.raised(site);
+        }
         let Some(started) = started else {
             self.crash(site);
             return true;
         };
-        if let Some(raise) = &started.late {
-            self.counts.add("a late raise");
-            self.oracle.rewritten(site, raise);
-        }
         if started.raised {
             self.oracle.raised(site);
             // Whatever has stalled may go on.
@@ -462,6 +464,14 @@ impl World {
         };
         // What was on its way to the other database arrives nowhere.
         self.sites[site].zombie = None;
+        // Not simulated: a process that was taken over finds the lease as its own in a copy from before that, and takes its memory for proof.
+        let lease = self.sites[site]
+            .state()
+            .lease
+            .map_or(0, |lease| lease.nonce);
+        self.sites[site]
+            .standby
+            .take_if(|standby| standby.nonce == lease);
         self.oracle.restore(site, ledger);
         true
     }
