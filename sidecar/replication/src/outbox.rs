@@ -112,4 +112,16 @@ mod tests {
         assert_eq!(beat.head, 1000);
         assert_eq!((last.stream, last.bytes, last.progress), (2, 1000, 1000));
     }
+
+    #[test]
+    fn whoever_takes_no_answers_is_not_listened_to() {
+        let mut outbox = Outbox::default();
+        for stream in 0..64 {
+            assert!(outbox.has_room());
+            outbox.push(Said::Absent(stream, "eu#1/1".parse().unwrap()));
+        }
+        assert!(!outbox.has_room());
+        outbox.pop();
+        assert!(outbox.has_room());
+    }
 }

@@ -199,7 +199,7 @@ impl TargetDriver {
                     }
                 },
                 // Proofs are as large as events: the next one is told when the one before has left.
-                found = ready(&mut run.lookup), if run.outbox.is_empty() || mutant!("proofs-pile-up") => {
+                found = ready(&mut run.lookup), if run.outbox.is_empty() => {
                     run.lookup = None;
                     match found {
                         Found::Voided(Ok(held)) => self.feed(cx, &mut run, TargetInput::Voided(held)),

@@ -16,17 +16,12 @@ pub const MUTANTS: &[Mutant] = &[
     caught(
         "answers-without-bound",
         "whoever asks without reading is answered without bound",
-        &[ENDLESS.case("cases::a_target_that_opens_for_ever_and_reads_nothing_is_not_listened_to")],
+        &[RULES.case("outbox::tests::whoever_takes_no_answers_is_not_listened_to")],
     ),
     caught(
         "heartbeats-pile-up",
         "heartbeats wait beside each other",
         &[RULES.case("outbox::tests::what_comes_again_and_again_waits_once_behind_everything_that_was_said_before")],
-    ),
-    caught(
-        "proofs-pile-up",
-        "events that are asked for as proof wait beside each other",
-        &[ENDLESS.case("cases::a_source_that_asks_for_proof_for_ever_and_reads_nothing_gets_a_few")],
     ),
     caught(
         "certificate-not-compared",
