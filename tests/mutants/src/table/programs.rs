@@ -107,8 +107,3 @@ pub const PROPERTIES: Program = Program {
     package: "tidelog-fuzz",
     name: "properties",
 };
-/// Bits that a disk has flipped.
-pub const FLIPPED_BITS: Program = Program {
-    package: "tidelog-fuzz",
-    name: "flipped_bits",
-};

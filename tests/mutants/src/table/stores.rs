@@ -1,8 +1,6 @@
 //! Vectors, positions and clocks, and the stores that keep them.
 
-use super::programs::{
-    ALGEBRA, FLIPPED_BITS, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES,
-};
+use super::programs::{ALGEBRA, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES};
 use crate::mutant::{Expected, Mutant};
 
 /// The mutants.
@@ -110,13 +108,6 @@ pub const MUTANTS: &[Mutant] = &[
         what: "vectors that SQLite lost are believed",
         expected: Expected::Caught(&[
             SQLITE.case("files::vectors_that_are_not_what_was_written_are_refused_before_anything_is_taken_for_held"),
-        ]),
-    },
-    Mutant {
-        id: "postgres-head-unchecked",
-        what: "vectors and origins that PostgreSQL lost are believed",
-        expected: Expected::Caught(&[
-            FLIPPED_BITS.case("postgres::a_flipped_bit_of_a_heap_page_is_harmless_or_refused"),
         ]),
     },
     Mutant {
