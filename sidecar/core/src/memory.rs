@@ -6,7 +6,7 @@
 use tidelog_model::{ChainHash, Incarnation, mutant};
 use tidelog_store::LogState;
 
-use crate::witness::ProvenHead;
+use crate::witness::{ProvenHead, Witness};
 use crate::writer::StopReason;
 
 /// What the last writer of a process left.
@@ -59,12 +59,13 @@ impl Memory {
     }
 
     /// Judges a database. `served` is the incarnation in which the last writer served; `hash_at` the database's hash chain at
-    /// [`Self::position`], `None` when that lies beyond its head.
+    /// [`Self::position`], `None` when that lies beyond its head; `witness` what is known outside of the database.
     pub fn recall(
         &self,
         state: &LogState,
         served: Incarnation,
         hash_at: Option<ChainHash>,
+        witness: Option<&Witness>,
     ) -> Recall {
         let Some(left) = self.head.or(self.left) else {
             return Recall::Nothing;
@@ -73,9 +74,16 @@ impl Memory {
         if state.incarnation() < served && !mutant!("continues-in-an-incarnation-it-has-left") {
             return Recall::Nothing;
         }
-        // The running writer's memory: what it last saw committed is still the head.
+        // The running writer's memory: what it last saw committed is still the head. Not when the witness was told of another head since: by a
+        // process that served while this one stood still, and whose lease went away together with what it acknowledged.
         if self.head.is_some() && (state.head, state.hash) == (left.sequence, left.hash) {
-            return Recall::Unchanged;
+            let told = witness.and_then(|witness| witness.committed);
+            return match told {
+                Some(other) if other != left && !mutant!("memory-before-the-witness") => {
+                    Recall::Nothing
+                }
+                _ => Recall::Unchanged,
+            };
         }
         // Another writer that has raised meanwhile may have written the history anew.
         let comparable = self.head.is_some() || state.incarnation() == served;
@@ -87,5 +95,63 @@ impl Memory {
             ));
         }
         Recall::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use tidelog_model::{HybridTime, Lineage, LineageEntry, VectorTime};
+
+    use super::*;
+
+    const FIRST: Incarnation = Incarnation(1);
+
+    fn at(sequence: u64) -> ProvenHead {
+        ProvenHead {
+            sequence,
+            hash: ChainHash([sequence as u8; 32]),
+        }
+    }
+
+    fn database(head: u64) -> LogState {
+        let entry = LineageEntry {
+            incarnation: FIRST,
+            base: 0,
+        };
+        LogState {
+            lineage: Lineage::new(vec![entry]).unwrap(),
+            head,
+            hash: at(head).hash,
+            version_vector: VectorTime::new(),
+            covered_vector: VectorTime::new(),
+            clock: HybridTime::default(),
+            stored_at_micros: 0,
+            progress: BTreeMap::new(),
+            voided: Vec::new(),
+            paused: BTreeSet::new(),
+            lease: None,
+        }
+    }
+
+    fn told(head: Option<ProvenHead>) -> Witness {
+        Witness {
+            incarnation: FIRST,
+            committed: head,
+            ..Witness::default()
+        }
+    }
+
+    #[test]
+    fn an_unchanged_head_proves_nothing_once_the_witness_was_told_of_another_one() {
+        let memory = Memory::after(&StopReason::StateChanged(String::new()), at(3));
+        let state = database(3);
+        let recall =
+            |witness: Option<&Witness>| memory.recall(&state, FIRST, Some(at(3).hash), witness);
+        assert_eq!(recall(None), Recall::Unchanged);
+        assert_eq!(recall(Some(&told(None))), Recall::Unchanged);
+        assert_eq!(recall(Some(&told(Some(at(3))))), Recall::Unchanged);
+        assert_eq!(recall(Some(&told(Some(at(5))))), Recall::Nothing);
     }
 }

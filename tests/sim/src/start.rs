@@ -22,6 +22,16 @@ pub struct Started {
 }
 
 impl Site {
+    /// The process that was taken over, to be the next one. Not simulated: it finds its own lease in a copy from before that, and the witness
+    /// that would tell it of another one's head is gone or was put back as well.
+    pub fn take_standby(&mut self) -> Option<Remembered> {
+        let standby = self.standby.take()?;
+        let lease = self.state().lease.map(|lease| lease.nonce);
+        let told = self.witness.as_ref().and_then(|w| w.committed);
+        let is_told = told.is_some_and(|head| Some(head) != standby.memory.head);
+        (is_told || lease != Some(standby.nonce)).then_some(standby)
+    }
+
     /// Proves continuity, also by what the last writer of a process that lives on remembers, or raises; returns the writer, its view and the
     /// nonce of its lease. `None`: it died on the way.
     pub fn start(
@@ -53,7 +63,7 @@ impl Site {
             let proven = proven.map(|p| p.sequence);
             self.plan_late(nonce, &state, loss, proven, *now_micros)
         });
-        let decision = match memory.recall(&state, remembered.served, hash_at) {
+        let decision = match memory.recall(&state, remembered.served, hash_at, witness) {
             Recall::Unchanged => None,
             Recall::Lost(reason) => {
                 let known = witness.map_or(Incarnation(0), |w| w.incarnation);

@@ -46,7 +46,7 @@ impl Supervisor {
             None => None,
         };
         let served = self.status.borrow().incarnation;
-        match memory.recall(&state, served, hash_at) {
+        match memory.recall(&state, served, hash_at, witness.as_ref()) {
             Recall::Nothing => {}
             Recall::Unchanged => return Ok((state, false)),
             Recall::Lost(reason) => {

@@ -1,6 +1,6 @@
 //! Readers, consumers, waits, the driver of the writer and what keeps it running.
 
-use super::programs::{ENGINE, READING, WRITING};
+use super::programs::{CORE, ENGINE, READING, WRITING};
 use crate::mutant::{Expected, Mutant};
 
 /// The mutants.
@@ -255,6 +255,13 @@ pub const MUTANTS: &[Mutant] = &[
         what: "what a process remembers proves continuity although another writer was there",
         expected: Expected::Caught(&[
             WRITING.case("takeover::a_take_over_while_the_writer_starts_anew_is_noticed_though_it_is_over"),
+        ]),
+    },
+    Mutant {
+        id: "memory-before-the-witness",
+        what: "what a process remembers proves continuity although the witness was told of another head",
+        expected: Expected::Caught(&[
+            CORE.case("memory::tests::an_unchanged_head_proves_nothing_once_the_witness_was_told_of_another_one"),
         ]),
     },
     Mutant {

@@ -27,7 +27,7 @@ impl World {
             Some(remembered) => remembered,
             // A process that served before may be the one that takes the lease.
             None if self.sites[site].standby.is_some() && self.dice.chance(50) => {
-                self.sites[site].standby.take().unwrap_or_default()
+                self.sites[site].take_standby().unwrap_or_default()
             }
             None => Remembered::default(),
         };
@@ -464,14 +464,6 @@ impl World {
         };
         // What was on its way to the other database arrives nowhere.
         self.sites[site].zombie = None;
-        // Not simulated: a process that was taken over finds the lease as its own in a copy from before that, and takes its memory for proof.
-        let lease = self.sites[site]
-            .state()
-            .lease
-            .map_or(0, |lease| lease.nonce);
-        self.sites[site]
-            .standby
-            .take_if(|standby| standby.nonce == lease);
         self.oracle.restore(site, ledger);
         true
     }
