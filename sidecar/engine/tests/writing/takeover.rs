@@ -29,6 +29,18 @@ async fn stands_by(log: &LogHandle) {
     standby.await.unwrap();
 }
 
+/// The id of the first append that is taken.
+#[expect(clippy::panic, reason = "a helper of tests")]
+async fn next_id(log: &LogHandle) -> EventId {
+    for _ in 0..100 {
+        if let Ok(accepted) = log.append(request("t")).await {
+            return accepted.ids[0].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("nothing is appended within 5 s");
+}
+
 /// What was acknowledged under the id is there, or the id is never used again.
 fn not_used_again(acknowledged: &EventId, next: &EventId) {
     assert_ne!(acknowledged, next, "one id, two contents");
@@ -68,15 +80,7 @@ async fn a_commit_that_was_lost_while_another_writer_held_the_lease_ends_the_wri
     tokio::time::sleep(Duration::from_millis(800)).await;
     store.come_back();
     assert!(waiting.answer().await.is_err());
-    let mut next = None;
-    for _ in 0..100 {
-        if let Ok(accepted) = first.append(request("t")).await {
-            next = Some(accepted.ids[0].clone());
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    not_used_again(&acknowledged, &next.unwrap());
+    not_used_again(&acknowledged, &next_id(&first).await);
 }
 
 #[tokio::test]
@@ -99,15 +103,7 @@ async fn an_older_copy_in_the_running_server_is_noticed_by_what_the_writer_remem
     store.put_back(copy, running);
     store.come_back();
     assert!(waiting.answer().await.is_err());
-    let mut next = None;
-    for _ in 0..100 {
-        if let Ok(accepted) = log.append(request("t")).await {
-            next = Some(accepted.ids[0].clone());
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    not_used_again(&acknowledged, &next.unwrap());
+    not_used_again(&acknowledged, &next_id(&log).await);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tidelog_fuzz::place::Wait;
 use tidelog_model::{ChainHash, Selector, StoredEvent};
@@ -67,8 +68,27 @@ fn same_event(read: &StoredEvent, written: &StoredEvent) -> bool {
         && read.event == written.event
 }
 
+/// What is read from a store that may have been refused to be opened; an error when something else is served than was written.
+pub fn outcome<S: LogStore>(
+    wait: &Wait,
+    truth: &Truth,
+    open: impl FnOnce() -> Result<S, StoreError>,
+) -> std::thread::Result<&'static str> {
+    catch_unwind(AssertUnwindSafe(|| match open() {
+        Ok(store) => {
+            let outcome = judge(wait, &store, truth);
+            wait.on(store.close());
+            outcome
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            "refused to open"
+        }
+    }))
+}
+
 /// Reads everything in every way. Panics when something else than the truth is served; returns what the flip was.
-pub fn judge(wait: &Wait, store: &dyn LogStore, truth: &Truth) -> &'static str {
+fn judge(wait: &Wait, store: &dyn LogStore, truth: &Truth) -> &'static str {
     let head = truth.events.len() as u64;
     let mut outcome = "harmless";
     if let Ok(state) = wait.on(store.state())

@@ -2,7 +2,6 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use tidelog_harness::postgres::Postgres;
 use tidelog_store::{LogStore, StoreError};
 use tidelog_store_postgres::{PostgresOptions, PostgresStore};
 
-use crate::judge::{Tally, Truth, judge, set};
+use crate::judge::{Tally, Truth, outcome, set};
 
 /// Databases with the same log: so many flips for one start of the server.
 const COPIES: usize = 24;
@@ -125,17 +124,7 @@ fn a_flipped_bit_of_a_heap_page_is_harmless_or_refused() {
             .collect();
         wait.on(server.start_again()).expect("it starts");
         for (n, (name, (at, bit))) in names.iter().zip(flips).enumerate() {
-            let outcome = catch_unwind(AssertUnwindSafe(|| match open(&server, name, &wait) {
-                Ok(store) => {
-                    let outcome = judge(&wait, &store, &truth);
-                    wait.on(store.close());
-                    outcome
-                }
-                Err(error) => {
-                    assert!(!error.to_string().is_empty());
-                    "refused to open"
-                }
-            }));
+            let outcome = outcome(&wait, &truth, || open(&server, name, &wait));
             match outcome {
                 Ok(outcome) => tally.add(outcome),
                 Err(_) => wrong.push(format!(

@@ -1,7 +1,6 @@
 //! The file of a SQLite log.
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rand::rngs::StdRng;
@@ -10,7 +9,7 @@ use tidelog_fuzz::place::Wait;
 use tidelog_fuzz::rows::{open, written};
 use tidelog_store::LogStore;
 
-use crate::judge::{Tally, Truth, judge, set};
+use crate::judge::{Tally, Truth, outcome, set};
 
 const PAGE_BYTES: usize = 4_096;
 
@@ -69,17 +68,7 @@ fn a_flipped_bit_of_a_sqlite_file_is_harmless_or_refused() {
             let _ = fs::remove_file(path.join(rest));
         }
         fs::write(&file, bytes).expect("write the database");
-        let outcome = catch_unwind(AssertUnwindSafe(|| match open(&path, &wait) {
-            Ok(store) => {
-                let outcome = judge(&wait, &store, &truth);
-                wait.on(store.close());
-                outcome
-            }
-            Err(error) => {
-                assert!(!error.to_string().is_empty());
-                "refused to open"
-            }
-        }));
+        let outcome = outcome(&wait, &truth, || open(&path, &wait));
         match outcome {
             Ok(outcome) => tally.add(outcome),
             Err(_) => wrong.push(format!(
