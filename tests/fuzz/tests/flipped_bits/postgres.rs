@@ -124,8 +124,7 @@ fn a_flipped_bit_of_a_heap_page_is_harmless_or_refused() {
             .collect();
         wait.on(server.start_again()).expect("it starts");
         for (n, (name, (at, bit))) in names.iter().zip(flips).enumerate() {
-            let outcome = outcome(&wait, &truth, || open(&server, name, &wait));
-            match outcome {
+            match outcome(&wait, &truth, || open(&server, name, &wait)) {
                 Ok(outcome) => tally.add(outcome),
                 Err(_) => wrong.push(format!(
                     "{} page {} byte {} bit {bit}",

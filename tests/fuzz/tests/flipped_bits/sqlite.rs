@@ -7,7 +7,6 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tidelog_fuzz::place::Wait;
 use tidelog_fuzz::rows::{open, written};
-use tidelog_store::LogStore;
 
 use crate::judge::{Tally, Truth, outcome, set};
 
@@ -68,8 +67,7 @@ fn a_flipped_bit_of_a_sqlite_file_is_harmless_or_refused() {
             let _ = fs::remove_file(path.join(rest));
         }
         fs::write(&file, bytes).expect("write the database");
-        let outcome = outcome(&wait, &truth, || open(&path, &wait));
-        match outcome {
+        match outcome(&wait, &truth, || open(&path, &wait)) {
             Ok(outcome) => tally.add(outcome),
             Err(_) => wrong.push(format!(
                 "page {} byte {} bit {bit}",
