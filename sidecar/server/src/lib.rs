@@ -13,6 +13,7 @@
 pub mod answer;
 mod clock;
 pub mod describe;
+mod gathered;
 mod health;
 mod http;
 pub mod listen;

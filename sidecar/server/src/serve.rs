@@ -1,10 +1,12 @@
 //! Serving each port until the location stops.
 
 use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::http::Response;
+use futures_util::{Stream, TryStreamExt as _};
 use tidelog_proto::v1::admin_service_server::AdminServiceServer;
 use tidelog_proto::v1::log_service_server::LogServiceServer;
 use tidelog_replication::Incoming;
@@ -17,6 +19,7 @@ use tonic::transport::server::TcpIncoming;
 use tower::layer::util::{Identity, Stack};
 use tower::util::MapResponseLayer;
 
+use crate::gathered::Gathered;
 use crate::health::Health;
 use crate::location::Shared;
 use crate::oversize;
@@ -35,6 +38,13 @@ fn server() -> Server<Layers> {
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .initial_stream_window_size(Some(1024 * 1024))
         .initial_connection_window_size(Some(4 * 1024 * 1024))
+}
+
+/// Connections on which answers are written together.
+fn gathered<T>(
+    incoming: impl Stream<Item = io::Result<T>> + Send,
+) -> impl Stream<Item = io::Result<Gathered<T>>> + Send {
+    incoming.map_ok(Gathered::new)
 }
 
 fn incoming(listener: TcpListener) -> TcpIncoming {
@@ -72,7 +82,10 @@ macro_rules! serve_at {
         match $door {
             Door::Tcp(listener) => spawn(
                 $what,
-                $router.serve_with_incoming_shutdown(incoming(listener), $stop.cancelled_owned()),
+                $router.serve_with_incoming_shutdown(
+                    gathered(incoming(listener)),
+                    $stop.cancelled_owned(),
+                ),
             ),
             Door::Given(connections) => spawn(
                 $what,
@@ -97,7 +110,10 @@ pub(crate) fn api_socket(listener: UnixListener, path: PathBuf, shared: &Shared)
         .add_optional_service(reflection());
     tokio::spawn(async move {
         let served = router
-            .serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop.cancelled_owned())
+            .serve_with_incoming_shutdown(
+                gathered(UnixListenerStream::new(listener)),
+                stop.cancelled_owned(),
+            )
             .await;
         if let Err(error) = served {
             tracing::error!(path = %path.display(), %error, "socket ended");

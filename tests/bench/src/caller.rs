@@ -1,13 +1,16 @@
 //! A caller of gRPC as bare as it can be: on a small machine whatever the load costs is taken from what it measures, so the request is encoded by
 //! hand and travels over HTTP/2 without the layers of a client library, as load generators such as h2load do it.
 
+use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context as Turn, Poll};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::{Connection, SendRequest};
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::codegen::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 
@@ -42,7 +45,8 @@ impl Caller {
         builder
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(4 * WINDOW_BYTES);
-        let (requests, connection): (_, Connection<T, Bytes>) = builder.handshake(stream).await?;
+        let (requests, connection): (_, Connection<Joined<T>, Bytes>) =
+            builder.handshake(Joined(stream)).await?;
         // Ends with its last caller; what went wrong is told to them.
         tokio::spawn(connection);
         let method = method.parse()?;
@@ -74,6 +78,37 @@ impl Caller {
         let trailers = body.trailers().await?.context("an answer without status")?;
         let status = status(&trailers).context("trailers without status")?;
         judge(status, &trailers)
+    }
+}
+
+/// Says nothing of vectored writes: requests that are ready at the same time are then joined in one write instead of one each.
+struct Joined<T>(T);
+
+impl<T: AsyncRead + Unpin> AsyncRead for Joined<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Turn<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Joined<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Turn<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Turn<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Turn<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }
 

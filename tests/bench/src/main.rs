@@ -32,7 +32,12 @@ use crate::report::{Figure, Report};
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 const REST: &str = "sidecar at rest";
-const STREAM: &str = "append, AppendStream, 256 in flight";
+/// Requests of one stream that wait for their answers: while half of 1,000 are being committed the others arrive, and a batch has the 500 events of
+/// one raw insert.
+const IN_FLIGHT: [(usize, &str); 2] = [
+    (256, "append, AppendStream, 256 in flight"),
+    (1_000, "append, AppendStream, 1,000 in flight"),
+];
 const IN_PROCESS: &str = "append in process, 256 in flight";
 const IN_PROCESS_BATCHES: &str = "append in process, batches of 500, 4 in flight";
 const SUBSCRIBER_P50: &str = "append to subscriber, p50";
@@ -208,15 +213,15 @@ impl Bench {
                 self.compare(&what, kind, ours, theirs).await?;
             }
         }
-        if self.args.wants(STREAM, kind) {
-            let in_flight = 256;
-            let stream = |location| Stream {
-                location,
-                in_flight,
-            };
-            let theirs = earlier.as_ref().map(stream);
-            self.compare(STREAM, kind, stream(&location), theirs)
-                .await?;
+        for (in_flight, what) in IN_FLIGHT {
+            if self.args.wants(what, kind) {
+                let stream = |location| Stream {
+                    location,
+                    in_flight,
+                };
+                let theirs = earlier.as_ref().map(stream);
+                self.compare(what, kind, stream(&location), theirs).await?;
+            }
         }
         if self.args.wants(SUBSCRIBER_P50, kind) || self.args.wants(SUBSCRIBER_P99, kind) {
             let (p50, p99) = follow::subscriber(&location, 500).await?;
