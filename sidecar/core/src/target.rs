@@ -268,6 +268,10 @@ impl Target {
             FrameOutcome::Dropped if mutant!("dropped-frame-keeps-its-credit") => {}
             FrameOutcome::Dropped => self.declare(cost, 0, effects),
             FrameOutcome::Discontinuous => {
+                // The writer knows better, also where a fail-over brought back what had been gone back from.
+                if !mutant!("went-back-outlives-the-writer") {
+                    self.went_back = None;
+                }
                 let message = "a frame does not continue the progress; reopening".to_owned();
                 self.halt("", message, Retry::Now, effects);
                 self.set_state(EdgeState::Connecting, "", "reopening the stream");

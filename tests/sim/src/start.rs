@@ -83,7 +83,14 @@ impl Site {
             }
         };
         let (entry, raised) = match decision {
-            _ if late.is_some() => (late.as_ref().map(|raise| raise.entry), true),
+            _ if late.is_some() => {
+                let entry = late.as_ref().map(|raise| raise.entry);
+                let drawn = entry.map_or(0, |e| i64::from(e.incarnation.0) * 1_000_000);
+                if drawn - *now_micros <= 1_000_000 {
+                    *now_micros = (*now_micros).max(drawn);
+                }
+                (entry, true)
+            }
             None | Some(StartDecision::Continue(_)) => (None, false),
             Some(StartDecision::First(entry)) => (Some(entry), false),
             Some(StartDecision::Raise {

@@ -353,6 +353,23 @@ fn after_going_back_it_opens_there_even_when_the_view_is_late() {
 }
 
 #[test]
+fn the_writer_knows_better_where_the_progress_is() {
+    let mut bench = Bench::at(6, &[(1, 0)]);
+    bench.connect(1);
+    let refused = bench.refused(RefusalKind::PositionMismatch, 4, lineage(&[(1, 0), (7, 4)]));
+    bench.tell(refused);
+    bench.tell(TargetInput::WentBack(APPLIED(0, 0)));
+    bench.tell(TargetInput::Disconnected("closed".into()));
+    // Before a view tells of it the database fails over to a copy in which the progress is as it was.
+    bench.run(2);
+    bench.arrives(2, 4, 5);
+    let closing = bench.tell(TargetInput::Applied(FrameOutcome::Discontinuous));
+    assert_eq!(closed(&closing), Some(Retry::Now));
+    bench.tell(TargetInput::Disconnected("closed".into()));
+    assert_eq!(bench.connect(3).position, 6);
+}
+
+#[test]
 fn each_refusal_has_its_state_and_its_pause() {
     let cases = [
         (RefusalKind::Paused, EdgeState::Paused, Retry::Backoff),

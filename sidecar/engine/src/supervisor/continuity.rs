@@ -12,6 +12,9 @@ use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
 
 use super::{Legacy, StartError, Supervisor};
 
+/// A number drawn from the clock is at most this far ahead of it; one farther ahead follows another one that is known.
+const DRAWN_AHEAD: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     /// Another writer may have raised late, and written anew what was proven here.
     async fn check_proven(&mut self) -> Result<(), StoreError> {
@@ -108,6 +111,12 @@ impl Supervisor {
         next_incarnation(known.max(Incarnation(named)), now)
     }
 
+    /// How long until no other start can draw this number from the clock.
+    fn until(&self, incarnation: Incarnation) -> Duration {
+        let wait = i64::from(incarnation.0) * 1_000_000 - self.now();
+        Duration::from_micros(wait.max(0).unsigned_abs())
+    }
+
     /// Whether an event that was taken for the proof of a loss proves it still: another writer may have been the one who wrote it, or may have
     /// raised meanwhile.
     async fn lacks(&self, state: &LogState, event: &FrameEvent) -> Result<bool, StoreError> {
@@ -145,13 +154,15 @@ impl Supervisor {
             entry,
             rewrite: None,
         });
+        // A witness may be lost within the second in which a number was drawn from the clock. A late raise appends at once.
+        let wait = self.until(entry.incarnation);
+        if wait <= DRAWN_AHEAD && !mutant!("raise-in-the-second-it-was-drawn") {
+            tokio::time::sleep(wait).await;
+        }
         self.options.store.raise(&raise).await?;
         if !witnessed {
-            // Nothing outside of the database had fixed the number: wait until no second start can draw it.
-            let wait = i64::from(entry.incarnation.0) * 1_000_000 - self.now();
-            if wait > 0 {
-                tokio::time::sleep(Duration::from_micros(wait.unsigned_abs())).await;
-            }
+            // Nothing outside of the database has fixed the number: wait until no second start can draw it.
+            tokio::time::sleep(self.until(entry.incarnation)).await;
         }
         if entry.base == 0 && entry.incarnation == Incarnation(1) {
             tracing::info!(log = %self.options.log, location = %self.options.location, "first start of this location");

@@ -58,6 +58,10 @@ async fn a_loss_noticed_late_takes_back_what_was_appended_since_and_lets_the_los
     let view = log.reader().view();
     assert_eq!((view.current().base, view.head), (1, 2));
     assert!(view.current().incarnation > Incarnation(1));
+    assert!(
+        i64::from(view.current().incarnation.0) * 1_000_000 <= wall(),
+        "a start that knows nothing of it would draw the same number from the clock"
+    );
     let again = store.event(2).await.unwrap().unwrap();
     assert_eq!(again.event.event_type, "doubtful");
     assert_eq!(

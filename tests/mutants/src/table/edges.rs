@@ -265,6 +265,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "went-back-outlives-the-writer",
+        what: "a target insists on where it went back to, whatever the writer says",
+        expected: Expected::Caught(&[
+            MACHINES.case("target::the_writer_knows_better_where_the_progress_is"),
+        ]),
+    },
+    Mutant {
         id: "consent-for-another-stream",
         what: "the consent to another stream opens this one",
         expected: Expected::Caught(&[

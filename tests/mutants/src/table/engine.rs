@@ -237,6 +237,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "raise-in-the-second-it-was-drawn",
+        what: "a number that was drawn from the clock is used while the clock could draw it again",
+        expected: Expected::Caught(&[
+            WRITING.case("late::a_loss_noticed_late_takes_back_what_was_appended_since_and_lets_the_lost_events_return"),
+        ]),
+    },
+    Mutant {
         id: "no-late-raise",
         what: "a proven loss does not raise",
         expected: Expected::Caught(&[
