@@ -171,6 +171,12 @@ fn many(args: &Args) -> Result<ExitCode> {
         all.runs += sum.runs;
         all.counts.merge(&sum.counts);
         all.elapsed += sum.elapsed;
+        if !args.refused {
+            // Long runs tell at once; the report comes at the end.
+            for (seed, violation) in &sum.failed {
+                say(&format!("seed {seed} VIOLATED: {}", violation.message));
+            }
+        }
         all.failed.extend(sum.failed);
         from = to;
         if let Some(file) = &args.resume
