@@ -37,6 +37,11 @@ pub const SQLITE_WRITES: Program = Program {
     package: "tidelog-store-sqlite",
     name: "tidelog_store_sqlite",
 };
+/// Bits that turn over in what stores have written.
+pub const FLIPPED_BITS: Program = Program {
+    package: "tidelog-fuzz",
+    name: "flipped_bits",
+};
 /// The contract of stores, kept by the one in PostgreSQL, and its server.
 pub const POSTGRES: Program = Program {
     package: "tidelog-store-postgres",

@@ -1,6 +1,8 @@
 //! Vectors, positions and clocks, and the stores that keep them.
 
-use super::programs::{ALGEBRA, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES};
+use super::programs::{
+    ALGEBRA, FLIPPED_BITS, MACHINES, MEMORY, MODEL, POSTGRES, SQLITE, SQLITE_WRITES,
+};
 use crate::mutant::{Expected, Mutant};
 
 /// The mutants.
@@ -192,6 +194,13 @@ pub const MUTANTS: &[Mutant] = &[
         what: "PostgreSQL: the guard does not compare the nonce",
         expected: Expected::Caught(&[
             POSTGRES.case("contract::another_nonce_is_fenced_and_changes_nothing"),
+        ]),
+    },
+    Mutant {
+        id: "postgres-head-unchecked",
+        what: "a head and vectors that PostgreSQL lost are believed",
+        expected: Expected::Caught(&[
+            FLIPPED_BITS.case("postgres::a_flipped_bit_of_the_head_its_hash_or_its_vectors_is_refused"),
         ]),
     },
     Mutant {
