@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidelog_model::{
-    ChainHash, Digest, Event, EventId, LineageEntry, Origin, StoredEvent, VectorTime, canonical,
-    mutant,
+    ChainHash, Digest, Event, EventId, Incarnation, LineageEntry, Origin, StoredEvent, VectorTime,
+    canonical, mutant,
 };
 use tidelog_store::{LogState, Raise, Rewrite, VoidedId};
 
@@ -38,26 +38,38 @@ pub fn proven_until(state: &LogState, started: Option<u64>, loss: &EventId) -> u
 ///
 /// `above` are all events above `proven`, in order. Own ones of the incarnation in force get a new identity; their contexts name the new
 /// ids where they named the old ones. Foreign ones stay as they are, but for those that had seen an id in doubt: these are left out.
-/// `base_vector` is the merge of the vector times at or below `proven`.
+/// `proven_vector` is the merge of the vector times at or below `proven`, `proven_hash` the hash chain there.
+///
+/// What was proven at a start was proven by a witness that went back with the database, and there may have been several starts since: the
+/// histories may have parted anywhere above the base of the incarnation in force, which the restored copy held. So that is the base: peers and
+/// readers go back to it.
 pub fn plan_late_raise(
     core: &LogCore,
-    entry: LineageEntry,
+    incarnation: Incarnation,
+    proven: u64,
     above: &[StoredEvent],
-    base_vector: VectorTime,
-    base_hash: ChainHash,
+    proven_vector: VectorTime,
+    proven_hash: ChainHash,
 ) -> Raise {
+    let parted = core.lineage.current().map_or(0, |entry| entry.base);
+    let base = if mutant!("late-raise-at-what-was-proven") {
+        proven
+    } else {
+        parted.min(proven)
+    };
+    let entry = LineageEntry { incarnation, base };
     let mut anew = Anew {
         old: core.origin.clone(),
         new: Origin::new(core.origin.location.clone(), entry.incarnation),
-        doubtful: BTreeMap::from([(core.origin.clone(), base_vector.get(&core.origin) + 1)]),
+        doubtful: BTreeMap::from([(core.origin.clone(), proven_vector.get(&core.origin) + 1)]),
         reborn: BTreeMap::new(),
-        version_vector: base_vector,
+        version_vector: proven_vector,
     };
     let mut voided = Vec::new();
-    let mut hash = base_hash;
+    let mut hash = proven_hash;
     let mut events = Vec::with_capacity(above.len());
     for stored in above {
-        let sequence = entry.base + events.len() as u64 + 1;
+        let sequence = proven + events.len() as u64 + 1;
         let replacement = if stored.event.id.origin == anew.old && stored.appended_here {
             if !mutant!("late-raise-voids-nothing") {
                 voided.push(VoidedId {
@@ -90,6 +102,7 @@ pub fn plan_late_raise(
         guard: core.guard(),
         entry,
         rewrite: Some(Rewrite {
+            after: proven,
             events,
             hash,
             version_vector: anew.version_vector,
@@ -134,7 +147,7 @@ impl Anew {
     /// The same content under the new incarnation.
     fn renamed(&mut self, stored: &StoredEvent, sequence: u64) -> StoredEvent {
         let mut event: Event = (*stored.event).clone();
-        // What it had seen of its own location above the base: the part that was appended again, under its new name.
+        // What it had seen of its own location above the proven position: the part that was appended again, under its new name.
         let mut seen = self.reborn.range(..=event.context.get(&self.old));
         let seen = seen.next_back().map_or(0, |(_, reborn)| *reborn);
         // What it had seen of others and has left is not in this log any more.

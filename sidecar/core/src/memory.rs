@@ -16,6 +16,8 @@ pub struct Memory {
     pub head: Option<ProvenHead>,
     /// The same, whoever has written since: a database that does not hold it any more has lost it.
     pub left: Option<ProvenHead>,
+    /// What the witness was told of the writer before it served.
+    pub writer: u64,
 }
 
 /// What a memory says about a database.
@@ -31,16 +33,18 @@ pub enum Recall {
 
 impl Memory {
     /// Of a writer that stopped at a head.
-    pub fn after(reason: &StopReason, head: ProvenHead) -> Self {
+    pub fn after(reason: &StopReason, head: ProvenHead, writer: u64) -> Self {
         match reason {
             StopReason::ShutDown => Self::default(),
             StopReason::Fenced => Self {
                 head: None,
                 left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
+                writer,
             },
             StopReason::StateChanged(_) | StopReason::LossProven(_) => Self {
                 head: Some(head),
                 left: Some(head),
+                writer,
             },
         }
     }
@@ -67,6 +71,10 @@ impl Memory {
         hash_at: Option<ChainHash>,
         witness: Option<&Witness>,
     ) -> Recall {
+        let is_empty = state.lineage.current().is_none();
+        if is_empty && served > Incarnation(0) && !mutant!("empty-database-is-new") {
+            return Recall::Lost("the database is empty, and this process has served it".into());
+        }
         let Some(left) = self.head.or(self.left) else {
             return Recall::Nothing;
         };
@@ -74,15 +82,14 @@ impl Memory {
         if state.incarnation() < served && !mutant!("continues-in-an-incarnation-it-has-left") {
             return Recall::Nothing;
         }
-        // The running writer's memory: what it last saw committed is still the head. Not when the witness was told of another head since: by a
-        // process that served while this one stood still, and whose lease went away together with what it acknowledged.
+        // The running writer's memory: what it last saw committed is still the head. Not unless the witness still names it: another process may
+        // have served while this one stood still, and its lease may have gone away together with what it acknowledged.
         if self.head.is_some() && (state.head, state.hash) == (left.sequence, left.hash) {
-            let told = witness.and_then(|witness| witness.committed);
-            return match told {
-                Some(other) if other != left && !mutant!("memory-before-the-witness") => {
-                    Recall::Nothing
-                }
-                _ => Recall::Unchanged,
+            let last = witness.and_then(|witness| witness.writer);
+            return if last == Some(self.writer) || mutant!("memory-before-the-witness") {
+                Recall::Unchanged
+            } else {
+                Recall::Nothing
             };
         }
         // Another writer that has raised meanwhile may have written the history anew.
@@ -135,23 +142,34 @@ mod tests {
         }
     }
 
-    fn told(head: Option<ProvenHead>) -> Witness {
+    fn naming(writer: Option<u64>) -> Witness {
         Witness {
             incarnation: FIRST,
-            committed: head,
+            writer,
             ..Witness::default()
         }
     }
 
     #[test]
-    fn an_unchanged_head_proves_nothing_once_the_witness_was_told_of_another_one() {
-        let memory = Memory::after(&StopReason::StateChanged(String::new()), at(3));
+    fn an_empty_database_is_not_new_to_a_process_that_has_served_it() {
+        let empty = LogState {
+            lineage: Lineage::default(),
+            ..database(0)
+        };
+        let recall = |served| Memory::default().recall(&empty, served, None, None);
+        assert!(matches!(recall(FIRST), Recall::Lost(_)));
+        assert_eq!(recall(Incarnation(0)), Recall::Nothing);
+    }
+
+    #[test]
+    fn an_unchanged_head_proves_nothing_unless_the_witness_names_the_writer_that_left_it() {
+        let memory = Memory::after(&StopReason::StateChanged(String::new()), at(3), 7);
         let state = database(3);
         let recall =
             |witness: Option<&Witness>| memory.recall(&state, FIRST, Some(at(3).hash), witness);
-        assert_eq!(recall(None), Recall::Unchanged);
-        assert_eq!(recall(Some(&told(None))), Recall::Unchanged);
-        assert_eq!(recall(Some(&told(Some(at(3))))), Recall::Unchanged);
-        assert_eq!(recall(Some(&told(Some(at(5))))), Recall::Nothing);
+        assert_eq!(recall(Some(&naming(Some(7)))), Recall::Unchanged);
+        for silent in [None, Some(&naming(None)), Some(&naming(Some(8)))] {
+            assert_eq!(recall(silent), Recall::Nothing, "{silent:?}");
+        }
     }
 }

@@ -101,6 +101,11 @@ impl Target {
         self.phase = Phase::Disconnected;
     }
 
+    /// The next stream declares what another writer holds: a fail-over may have brought back what had been gone back from.
+    pub fn writer_changed(&mut self) {
+        self.went_back = None;
+    }
+
     /// Takes another plan over that leaves this edge as it is: the running stream goes on.
     pub fn set_spec_hash(&mut self, spec_hash: &str) {
         spec_hash.clone_into(&mut self.config.spec_hash);

@@ -24,6 +24,8 @@ pub struct Witness {
     pub clean_stop: Option<ProvenHead>,
     /// The head written after every commit and before its answer or any frame left (witness files only).
     pub committed: Option<ProvenHead>,
+    /// The last writer, by the nonce of the lease under which it began; recorded before it served.
+    pub writer: Option<u64>,
 }
 
 /// How continuity was proven.

@@ -244,7 +244,7 @@ impl Supervisor {
         };
         self.options
             .witness
-            .begin(state.incarnation(), &instance, head)?;
+            .begin(nonce, state.incarnation(), &instance, head)?;
         self.legacy = Legacy::default();
         if raised || self.proven.is_none() {
             self.proven = Some((head, state.version_vector.clone()));
@@ -339,7 +339,7 @@ impl Supervisor {
         self.publisher.suspend();
         self.status.send_modify(|s| s.writer_since_micros = None);
         self.legacy = Legacy {
-            memory: Memory::after(&reason, head),
+            memory: Memory::after(&reason, head, nonce),
             ..Legacy::default()
         };
         match reason {

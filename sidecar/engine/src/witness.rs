@@ -19,16 +19,18 @@ pub trait WitnessKeeper: Send + Sync + 'static {
     fn load(&self) -> io::Result<Option<Witness>>;
     /// Fixes a new incarnation before the database knows it.
     fn raise(&self, incarnation: Incarnation) -> io::Result<()>;
-    /// Records the database before its writer serves. A clean stop recorded earlier is void from here on.
+    /// Records the writer and its database before it serves. A clean stop recorded earlier is void from here on.
     fn begin(
         &self,
+        writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
     ) -> io::Result<()>;
-    /// Records a committed head, before its answer or any frame leaves.
+    /// Records a committed head, before its answer or any frame leaves. Not recorded once another writer has begun: it has raised, and nothing
+    /// that this one commits can be continued without a raise of its own.
     fn committed(&self, head: ProvenHead) -> io::Result<()>;
-    /// Records the final head of a clean stop.
+    /// Records the final head of a clean stop; an error once another writer has begun.
     fn clean_stop(&self, head: ProvenHead) -> io::Result<()>;
 }
 
@@ -88,6 +90,17 @@ impl FileWitness {
         Ok(())
     }
 
+    /// Whether another writer has begun since this process recorded something: of a clone of the database, or after a take-over.
+    fn is_superseded(&self) -> io::Result<bool> {
+        let guard = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = guard.as_ref() else {
+            return Ok(false);
+        };
+        let later = read_slots(&open.file)?.filter(|(counter, _)| *counter > open.counter);
+        let other = later.is_some_and(|(_, found)| found.writer != open.witness.writer);
+        Ok(other && !mutant!("witness-of-a-later-writer-overwritten"))
+    }
+
     fn open(&self) -> io::Result<OpenFile> {
         if let Some(parent) = self.path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -134,6 +147,7 @@ impl WitnessKeeper for FileWitness {
 
     fn begin(
         &self,
+        writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
@@ -145,14 +159,23 @@ impl WitnessKeeper for FileWitness {
                 w.clean_stop = None;
             }
             w.committed = Some(head);
+            w.writer = Some(writer);
         })
     }
 
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
+        if self.is_superseded()? {
+            return Ok(());
+        }
         self.change(false, |w| w.committed = Some(head))
     }
 
     fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+        if self.is_superseded()? {
+            return Err(io::Error::other(
+                "another process has begun to serve this location since, perhaps on a copy of the database",
+            ));
+        }
         self.change(true, |w| {
             w.clean_stop = Some(head);
             w.committed = Some(head);
@@ -182,6 +205,8 @@ fn encode(counter: u64, witness: &Witness) -> io::Result<[u8; SLOT]> {
         body.push(u8::from(instance.started.is_some()));
         push_text(&mut body, instance.started.as_deref().unwrap_or(""));
     }
+    body.push(u8::from(witness.writer.is_some()));
+    body.extend_from_slice(&witness.writer.unwrap_or_default().to_be_bytes());
     if body.len() + 32 > SLOT {
         return Err(io::Error::other(
             "the database identity is too long for the witness",
@@ -243,6 +268,9 @@ fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
     } else {
         None
     };
+    // A file of an earlier version is zero from here on, and names nobody.
+    let has_writer = take::<1>(&mut rest)?[0] == 1;
+    let writer = u64::from_be_bytes(take(&mut rest)?);
     Some((
         counter,
         Witness {
@@ -250,6 +278,7 @@ fn decode(slot: &[u8; SLOT]) -> Option<(u64, Witness)> {
             instance,
             clean_stop: stopped.then_some(clean_stop),
             committed: answered.then_some(committed),
+            writer: has_writer.then_some(writer),
         },
     ))
 }
@@ -300,18 +329,23 @@ mod tests {
         let path = dir.path().join("witness/orders/eu");
         let witness = FileWitness::new(&path);
         assert_eq!(witness.load().unwrap(), None);
-        witness.begin(Incarnation(1), &instance(), head(3)).unwrap();
+        witness
+            .begin(7, Incarnation(1), &instance(), head(3))
+            .unwrap();
         for n in 4..10 {
             witness.committed(head(n)).unwrap();
         }
         let found = FileWitness::new(&path).load().unwrap().unwrap();
         assert_eq!(found.committed, Some(head(9)));
         assert_eq!(found.instance, Some(instance()));
+        assert_eq!(found.writer, Some(7));
         assert_eq!(found.clean_stop, None);
         witness.clean_stop(head(9)).unwrap();
         let again = FileWitness::new(&path);
         assert_eq!(again.load().unwrap().unwrap().clean_stop, Some(head(9)));
-        again.begin(Incarnation(1), &instance(), head(9)).unwrap();
+        again
+            .begin(7, Incarnation(1), &instance(), head(9))
+            .unwrap();
         assert_eq!(again.load().unwrap().unwrap().clean_stop, None);
     }
 
@@ -320,13 +354,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w");
         let (first, second) = (FileWitness::new(&path), FileWitness::new(&path));
-        first.begin(Incarnation(1), &instance(), head(1)).unwrap();
-        second.begin(Incarnation(1), &instance(), head(1)).unwrap();
+        first
+            .begin(7, Incarnation(1), &instance(), head(1))
+            .unwrap();
+        second
+            .begin(8, Incarnation(1), &instance(), head(1))
+            .unwrap();
         for n in 2..9 {
             second.committed(head(n)).unwrap();
         }
         second.raise(Incarnation(5)).unwrap();
-        first.begin(Incarnation(1), &instance(), head(8)).unwrap();
+        first
+            .begin(7, Incarnation(1), &instance(), head(8))
+            .unwrap();
         first.committed(head(9)).unwrap();
         let found = FileWitness::new(&path).load().unwrap().unwrap();
         assert_eq!(found.committed, Some(head(9)));
@@ -334,11 +374,36 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_another_one_has_followed_records_nothing_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w");
+        let (original, clone) = (FileWitness::new(&path), FileWitness::new(&path));
+        original
+            .begin(7, Incarnation(1), &instance(), head(1))
+            .unwrap();
+        original.committed(head(2)).unwrap();
+        clone.raise(Incarnation(5)).unwrap();
+        clone
+            .begin(8, Incarnation(5), &instance(), head(2))
+            .unwrap();
+        original.committed(head(3)).unwrap();
+        assert!(original.clean_stop(head(3)).is_err());
+        let found = FileWitness::new(&path).load().unwrap().unwrap();
+        assert_eq!(
+            (found.writer, found.committed, found.clean_stop),
+            (Some(8), Some(head(2)), None)
+        );
+        clone.clean_stop(head(4)).unwrap();
+    }
+
+    #[test]
     fn a_torn_write_leaves_the_slot_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w");
         let witness = FileWitness::new(&path);
-        witness.begin(Incarnation(1), &instance(), head(1)).unwrap();
+        witness
+            .begin(7, Incarnation(1), &instance(), head(1))
+            .unwrap();
         witness.committed(head(2)).unwrap();
         witness.committed(head(3)).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();

@@ -37,6 +37,8 @@ pub(crate) struct TargetDriver {
     pub(crate) known: Known,
     revision: u64,
     behind_heard: Option<i64>,
+    /// The writer for which a stream was opened last.
+    epoch: Option<u64>,
 }
 
 /// What is being done in the writer.
@@ -78,6 +80,7 @@ impl TargetDriver {
             known: Known::new(cx.now()),
             revision: control.revision,
             behind_heard: None,
+            epoch: None,
         })
     }
 
@@ -242,6 +245,10 @@ impl TargetDriver {
         run.goal = None;
         // Before the view, so that it is never newer than what is declared.
         run.epoch = *cx.log.epoch().borrow();
+        if self.epoch != Some(run.epoch) {
+            self.epoch = Some(run.epoch);
+            self.machine.writer_changed();
+        }
         self.machine
             .handle(TargetInput::View(cx.log.reader().view()), cx.now());
         self.feed(cx, run, TargetInput::Connected(run.stream));

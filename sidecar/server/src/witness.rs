@@ -32,6 +32,7 @@ impl WitnessKeeper for MemoryWitness {
     }
     fn begin(
         &self,
+        writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
@@ -41,6 +42,7 @@ impl WitnessKeeper for MemoryWitness {
             w.instance = Some(instance.clone());
             w.clean_stop = None;
             w.committed = Some(head);
+            w.writer = Some(writer);
         });
         Ok(())
     }

@@ -243,7 +243,7 @@ async fn rewrite_all(
     rewrite: &Rewrite,
     interner: &mut Interner,
 ) -> Result<(), CommitError> {
-    let base = raise.entry.base;
+    let after = rewrite.after;
     let version_vector = codec::encode_vector(&rewrite.version_vector, |o| interner.id(o));
     let covered_vector = codec::encode_vector(&rewrite.covered_vector, |o| interner.id(o));
     let stored_at = rewrite
@@ -251,7 +251,7 @@ async fn rewrite_all(
         .last()
         .map_or(i64::MIN, |e| e.stored_at_micros);
     let mut head = Statement::new("UPDATE head SET ");
-    let new_head = base + rewrite.events.len() as u64;
+    let new_head = after + rewrite.events.len() as u64;
     head.set("incarnation", i64::from(raise.entry.incarnation.0), "int8")
         .set("head", new_head as i64, "int8")
         .set("hash", rewrite.hash.0.as_slice(), "bytea")
@@ -270,7 +270,7 @@ async fn rewrite_all(
     }
     for table in ["destinations", "requests", "events"] {
         let mut delete = Statement::new(&format!("DELETE FROM {table} WHERE seq > "));
-        delete.bind(base as i64, "int8");
+        delete.bind(after as i64, "int8");
         delete.run(connection).await.map_err(before_commit)?;
     }
     let mut progress = Statement::new("UPDATE progress SET position = 0, hash = ");
@@ -281,13 +281,13 @@ async fn rewrite_all(
     let mut lineage = Statement::new("INSERT INTO lineage (incarnation, base) VALUES (");
     lineage.bind(i64::from(raise.entry.incarnation.0), "int8");
     lineage.push(", ");
-    lineage.bind(base as i64, "int8");
+    lineage.bind(raise.entry.base as i64, "int8");
     lineage.push(")");
     lineage.run(connection).await.map_err(before_commit)?;
-    let mut after = base;
+    let mut after = after;
     for piece in pieces(&rewrite.events) {
         let end = after + piece.len() as u64;
-        let is_last = end == base + rewrite.events.len() as u64;
+        let is_last = end == rewrite.after + rewrite.events.len() as u64;
         let mut insert = Statement::new("WITH h AS (SELECT 1)");
         let chain = is_last.then_some(&rewrite.hash);
         insert_events(&mut insert, after, piece, chain, interner);

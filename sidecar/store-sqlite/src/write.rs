@@ -165,23 +165,23 @@ impl Shared {
             ],
         );
         if let Some(rewrite) = &raise.rewrite {
-            self.add_rewrite(&mut script, raise.entry.base, rewrite);
+            self.add_rewrite(&mut script, rewrite);
         }
         Ok(self.prepared(script))
     }
 
-    fn add_rewrite(&self, script: &mut Script, base: u64, rewrite: &Rewrite) {
+    fn add_rewrite(&self, script: &mut Script, rewrite: &Rewrite) {
         for table in ["event", "destination", "request"] {
             if mutant!("sqlite-rewrite-keeps-request-ids") && table == "request" {
                 continue;
             }
             script.add(
                 &format!("DELETE FROM {table} WHERE seq > ?"),
-                [Value::Int(bounded(base))],
+                [Value::Int(bounded(rewrite.after))],
             );
         }
         let change = HeadChange {
-            head: base + rewrite.events.len() as u64,
+            head: rewrite.after + rewrite.events.len() as u64,
             hash: rewrite.hash,
             version_vector: &rewrite.version_vector,
             covered_vector: &rewrite.covered_vector,

@@ -98,9 +98,10 @@ pub struct VoidedId {
 pub struct Raise {
     /// Checked first.
     pub guard: Guard,
-    /// The new incarnation and its base. The base is the head, or with `rewrite` the last proven position.
+    /// The new incarnation and its base. The base is the head, or with `rewrite` that of the incarnation in force: nothing tells where above it
+    /// what was lost and what was written since have parted.
     pub entry: LineageEntry,
-    /// For a loss that was detected late: what replaces everything above the base.
+    /// For a loss that was detected late: what replaces everything above the last proven position.
     pub rewrite: Option<Rewrite>,
 }
 
@@ -115,7 +116,13 @@ impl Raise {
             )));
         }
         self.rewrite.as_ref().map_or(Ok(()), |rewrite| {
-            check_numbering(self.entry.base, &rewrite.events)
+            if rewrite.after < self.entry.base || rewrite.after > self.guard.head {
+                return Err(StoreError::Unsupported(format!(
+                    "incarnation {} writes anew what is above {}, which is not between its base {} and the head {}",
+                    self.entry.incarnation, rewrite.after, self.entry.base, self.guard.head
+                )));
+            }
+            check_numbering(rewrite.after, &rewrite.events)
         })
     }
 
@@ -128,7 +135,7 @@ impl Raise {
     }
 }
 
-/// Everything above the base of a late raise, written anew in the same transaction. The clock's high water stays; that of `stored_at`
+/// Everything above the last proven position, written anew by a late raise in the same transaction. The clock's high water stays; that of `stored_at`
 /// rises to the last event's.
 ///
 /// The progress of *every* source goes back to its start (position 0 and the hash there; the source's lineage stays, for it tells which
@@ -136,7 +143,9 @@ impl Raise {
 /// something else was stored here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewrite {
-    /// Replace all events above the base; sequences `base + 1 ..`, without gaps.
+    /// The last proven position; not below the base.
+    pub after: u64,
+    /// Replace all events above it; sequences `after + 1 ..`, without gaps.
     pub events: Vec<StoredEvent>,
     /// Hash chain after the last of them.
     pub hash: ChainHash,

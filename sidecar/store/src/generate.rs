@@ -291,7 +291,8 @@ impl Writer {
         }
     }
 
-    /// A late raise: everything above the base, which is handed in as it is stored now, is written anew. Own events get new identities
+    /// A late raise: everything above some position, which is handed in as it is stored now, is written anew. The base is there, too, unless the
+    /// caller lowers it. Own events get new identities
     /// and their old ones are voided, others stay what they are.
     pub fn rewrite(
         &mut self,
@@ -300,9 +301,9 @@ impl Writer {
         above: &[StoredEvent],
     ) -> Raise {
         let mut raise = self.raise(incarnation);
-        let base = above.first().map_or(self.head, |e| e.sequence - 1);
-        raise.entry.base = base;
-        self.head = base;
+        let after = above.first().map_or(self.head, |e| e.sequence - 1);
+        raise.entry.base = after;
+        self.head = after;
         self.hash = base_hash;
         let mut voided = Vec::new();
         let mut drafts = Vec::with_capacity(above.len());
@@ -313,12 +314,13 @@ impl Writer {
                     id: event.id.clone(),
                     digest: old.digest,
                 });
-                event.id = EventId::new(self.origin(), base + 1 + i as u64);
+                event.id = EventId::new(self.origin(), after + 1 + i as u64);
             }
             drafts.push((old.appended_here, event));
         }
         let batch = self.batch(drafts, None);
         raise.rewrite = Some(Rewrite {
+            after,
             events: batch.events,
             hash: batch.hash,
             version_vector: batch.version_vector,

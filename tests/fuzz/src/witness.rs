@@ -62,10 +62,10 @@ impl Bench {
         for step in 0..16u64 {
             let recorded = match step {
                 0 => keeper.raise(Incarnation(1)),
-                1 => keeper.begin(Incarnation(1), &started, head(0)),
+                1 => keeper.begin(7, Incarnation(1), &started, head(0)),
                 8 => keeper.clean_stop(head(step)),
                 9 => keeper.raise(Incarnation(1_700_000_000)),
-                10 => keeper.begin(Incarnation(1_700_000_000), &instance(None), head(step)),
+                10 => keeper.begin(8, Incarnation(1_700_000_000), &instance(None), head(step)),
                 _ => keeper.committed(head(step)),
             };
             recorded.expect("a file can be written");

@@ -134,6 +134,7 @@ impl WitnessKeeper for Remembered {
 
     fn begin(
         &self,
+        writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
@@ -143,6 +144,7 @@ impl WitnessKeeper for Remembered {
             w.instance = Some(instance.clone());
             w.clean_stop = None;
             w.committed = Some(head);
+            w.writer = Some(writer);
         });
         Ok(())
     }

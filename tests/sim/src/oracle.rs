@@ -388,8 +388,8 @@ impl Oracle {
             Ok(accepted) => {
                 assert_eq!(accepted.ids.len(), asked.request.events.len());
                 // What was found before a fail-over may be told after it, by a writer that has not noticed: it was acknowledged long ago.
-                let earlier = self.lost[site].last().filter(|_| accepted.replayed);
-                let held = ledger.held | earlier.map_or(0, |lost| lost.held);
+                let earlier = self.lost[site].iter().filter(|_| accepted.replayed);
+                let held = earlier.fold(ledger.held, |held, lost| held | lost.held);
                 for (index, id) in (0..).zip(&accepted.ids) {
                     // An id in doubt may have been used twice: what this request was answered is the one that holds its events.
                     let written =

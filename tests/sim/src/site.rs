@@ -121,6 +121,8 @@ pub struct Remembered {
     pub served: Incarnation,
     /// Of its lease.
     pub nonce: u64,
+    /// Of the lease under which it began: what the witness was told.
+    pub writer: u64,
 }
 
 pub struct Process {
@@ -272,6 +274,12 @@ impl Site {
             Ok(LeaseOutcome::Acquired(state)) => (self.nonce, *state),
             other => unreachable!("one owner, one lease: {other:?}"),
         }
+    }
+
+    /// No other writer has begun since this one: of a clone of the database, for example.
+    pub fn is_named(&self, writer: u64) -> bool {
+        let named = self.witness.as_ref().and_then(|w| w.writer);
+        named.is_none_or(|named| named <= writer)
     }
 
     pub fn hash_at(&self, position: u64) -> Option<ChainHash> {

@@ -22,16 +22,6 @@ pub struct Started {
 }
 
 impl Site {
-    /// The process that was taken over, to be the next one. Not simulated: it finds its own lease in a copy from before that, and the witness
-    /// that would tell it of another one's head is gone or was put back as well.
-    pub fn take_standby(&mut self) -> Option<Remembered> {
-        let standby = self.standby.take()?;
-        let lease = self.state().lease.map(|lease| lease.nonce);
-        let told = self.witness.as_ref().and_then(|w| w.committed);
-        let is_told = told.is_some_and(|head| Some(head) != standby.memory.head);
-        (is_told || lease != Some(standby.nonce)).then_some(standby)
-    }
-
     /// Proves continuity, also by what the last writer of a process that lives on remembers, or raises; returns the writer, its view and the
     /// nonce of its lease. `None`: it died on the way.
     pub fn start(
@@ -67,7 +57,10 @@ impl Site {
             Recall::Unchanged => None,
             Recall::Lost(reason) => {
                 let known = witness.map_or(Incarnation(0), |w| w.incarnation);
-                let incarnation = next_incarnation(known.max(state.incarnation()), *now_micros);
+                let incarnation = next_incarnation(
+                    known.max(state.incarnation()).max(remembered.served),
+                    *now_micros,
+                );
                 Some(StartDecision::Raise {
                     entry: LineageEntry {
                         incarnation,
@@ -103,25 +96,29 @@ impl Site {
             }
         };
         if let Some(entry) = entry {
-            let known = self.witness.get_or_insert_with(Witness::default);
-            known.incarnation = known.incarnation.max(entry.incarnation);
-            if dies(dice) {
-                return None;
-            }
-            let guard = Guard {
-                incarnation: state.incarnation(),
-                nonce,
-                head: state.head,
-            };
-            let raise = late.clone().unwrap_or(Raise {
-                guard,
-                entry,
-                rewrite: None,
-            });
-            now(self.store.raise(&raise)).expect("the lease was just taken");
-            self.rewrote = late;
-            if dies(dice) {
-                return None;
+            // A late raise is fixed in the database first.
+            let order = [late.is_none(), late.is_some()];
+            for witness_first in order {
+                if witness_first {
+                    let known = self.witness.get_or_insert_with(Witness::default);
+                    known.incarnation = known.incarnation.max(entry.incarnation);
+                } else {
+                    let guard = Guard {
+                        incarnation: state.incarnation(),
+                        nonce,
+                        head: state.head,
+                    };
+                    let raise = late.clone().unwrap_or(Raise {
+                        guard,
+                        entry,
+                        rewrite: None,
+                    });
+                    now(self.store.raise(&raise)).expect("the lease was just taken");
+                    self.rewrote.clone_from(&late);
+                }
+                if dies(dice) {
+                    return None;
+                }
             }
         }
         let state = self.state();
@@ -133,6 +130,7 @@ impl Site {
                 sequence: state.head,
                 hash: state.hash,
             }),
+            writer: Some(nonce),
         });
         self.witnesses.extend(self.witness.clone());
         self.started_in = self.generation;
@@ -186,31 +184,28 @@ impl Site {
             .as_ref()
             .map_or(Incarnation(0), |w| w.incarnation);
         let known = known.max(state.incarnation()).max(id.origin.incarnation);
-        let base = proven_until(state, proven, id);
-        let entry = LineageEntry {
-            incarnation: next_incarnation(known, now_micros),
-            base,
-        };
+        let proven = proven_until(state, proven, id);
         let rows = |after, to| match to {
             0 => Vec::new(),
             _ => self.page(after, to, usize::MAX).events,
         };
-        let mut base_vector = VectorTime::new();
-        for stored in rows(0, base) {
-            base_vector.merge(&stored.event.vector_time());
+        let mut vector = VectorTime::new();
+        for stored in rows(0, proven) {
+            vector.merge(&stored.event.vector_time());
         }
         let identity = Identity {
             location: self.name.clone(),
             nonce,
         };
         let core = LogCore::new(identity, state);
-        let base_hash = self.hash_at(base).unwrap_or_default();
+        let hash = self.hash_at(proven).unwrap_or_default();
         plan_late_raise(
             &core,
-            entry,
-            &rows(base, state.head),
-            base_vector,
-            base_hash,
+            next_incarnation(known, now_micros),
+            proven,
+            &rows(proven, state.head),
+            vector,
+            hash,
         )
     }
 }

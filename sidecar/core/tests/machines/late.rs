@@ -1,7 +1,7 @@
 //! What a loss that was noticed late takes back.
 
 use tidelog_core::{FrameOutcome, plan_late_raise};
-use tidelog_model::{ChainHash, Incarnation, LineageEntry, VectorTime};
+use tidelog_model::{ChainHash, Incarnation, VectorTime};
 use tidelog_store::LogStore;
 
 use crate::bench::{
@@ -26,11 +26,7 @@ fn suspect() -> (Log, Peer) {
 fn raised(log: &mut Log) -> tidelog_store::Raise {
     let above: Vec<_> = (2..=6).map(|n| log.row(n)).collect();
     let hash = now(log.store.hash_at(1)).unwrap().unwrap();
-    let entry = LineageEntry {
-        incarnation: Incarnation(9),
-        base: 1,
-    };
-    let raise = plan_late_raise(&log.core, entry, &above, vector("a#1:1"), hash);
+    let raise = plan_late_raise(&log.core, Incarnation(9), 1, &above, vector("a#1:1"), hash);
     now(log.store.raise(&raise)).unwrap();
     log.core = core_of(&log.store, 1);
     raise
@@ -53,6 +49,14 @@ fn own_rows_above_the_proof_get_a_new_identity_in_their_order() {
     assert_eq!((log.head(), state.head), (5, 5));
     assert_eq!(now(log.store.hash_at(5)).unwrap(), Some(state.hash));
     assert_ne!(state.hash, ChainHash::ZERO);
+}
+
+#[test]
+fn peers_and_readers_go_back_to_where_both_histories_are_the_same_for_sure() {
+    let (mut log, _) = suspect();
+    let raise = raised(&mut log);
+    assert_eq!(raise.rewrite.unwrap().after, 1);
+    assert_eq!(raise.entry.base, 0, "the base of the incarnation in force");
 }
 
 #[test]
@@ -89,12 +93,8 @@ fn what_had_seen_an_id_in_doubt_leaves_with_all_that_follows_it_and_nothing_else
     );
     log.apply(&peer.frame(0, 6));
     let above: Vec<_> = (2..=8).map(|n| log.row(n)).collect();
-    let entry = LineageEntry {
-        incarnation: Incarnation(9),
-        base: 1,
-    };
     let hash = now(log.store.hash_at(1)).unwrap().unwrap();
-    let raise = plan_late_raise(&log.core, entry, &above, vector("a#1:1"), hash);
+    let raise = plan_late_raise(&log.core, Incarnation(9), 1, &above, vector("a#1:1"), hash);
     now(log.store.raise(&raise)).unwrap();
     log.core = core_of(&log.store, 1);
     let ids = |log: &Log| -> Vec<_> {
@@ -143,12 +143,8 @@ fn a_lost_event_that_the_progress_has_passed_comes_back() {
     assert!(matches!(log.apply(&second), FrameOutcome::LossProven(_)));
 
     let above = [log.row(2), log.row(3)];
-    let entry = LineageEntry {
-        incarnation: Incarnation(9),
-        base: 1,
-    };
     let hash = now(log.store.hash_at(1)).unwrap().unwrap();
-    let raise = plan_late_raise(&log.core, entry, &above, vector("a#1:1"), hash);
+    let raise = plan_late_raise(&log.core, Incarnation(9), 1, &above, vector("a#1:1"), hash);
     now(log.store.raise(&raise)).unwrap();
     log.core = core_of(&log.store, 1);
     let progress = log.core.view().progress[&name("b")].clone();
@@ -169,13 +165,10 @@ fn what_a_row_had_seen_below_the_base_is_what_was_there_and_no_more() {
     log.apply(&peer.frame(0, 1));
     log.append_one(request(&["3", "4"])).unwrap();
     let above = [log.row(3), log.row(4)];
-    let entry = LineageEntry {
-        incarnation: Incarnation(9),
-        base: 2,
-    };
     let raise = plan_late_raise(
         &log.core,
-        entry,
+        Incarnation(9),
+        2,
         &above,
         vector("a#1:1,b#1:1"),
         log.core.view().hash,
@@ -192,12 +185,15 @@ fn what_was_taken_back_is_never_stored_again_and_the_lost_original_is() {
     log.append_one(request(&["1"])).unwrap();
     log.append_one(request(&["false 2"])).unwrap();
     let voided = log.row(2).event;
-    let entry = LineageEntry {
-        incarnation: Incarnation(9),
-        base: 1,
-    };
     let hash = now(log.store.hash_at(1)).unwrap().unwrap();
-    let raise = plan_late_raise(&log.core, entry, &[log.row(2)], vector("a#1:1"), hash);
+    let raise = plan_late_raise(
+        &log.core,
+        Incarnation(9),
+        1,
+        &[log.row(2)],
+        vector("a#1:1"),
+        hash,
+    );
     now(log.store.raise(&raise)).unwrap();
     log.core = core_of(&log.store, 1);
     let mut original = foreign("a#1/2", "a#1:1");

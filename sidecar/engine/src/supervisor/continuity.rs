@@ -54,7 +54,7 @@ impl Supervisor {
             Recall::Unchanged => return Ok((state, false)),
             Recall::Lost(reason) => {
                 let entry = LineageEntry {
-                    incarnation: self.above(known.max(state.incarnation())),
+                    incarnation: self.above(known.max(state.incarnation()).max(served)),
                     base: state.head,
                 };
                 let state = self.raise(nonce, &state, entry, None, &reason, witness.is_some());
@@ -129,7 +129,7 @@ impl Supervisor {
         Ok(held.is_none_or(|row| row.digest != event.digest) && !mutant!("no-late-raise"))
     }
 
-    /// Fixes a new incarnation at the witness, then in the database.
+    /// Fixes a new incarnation at the witness, then in the database; a late one the other way round.
     async fn raise(
         &mut self,
         nonce: u64,
@@ -141,7 +141,10 @@ impl Supervisor {
     ) -> Result<LogState, StartError> {
         self.back_off().await;
         self.publisher.suspend();
-        if !mutant!("raise-unknown-to-the-witness") {
+        // What proves a loss is forgotten with this process. A witness that knew of the new incarnation would make the next one raise without
+        // taking anything back.
+        let is_late = late.is_some();
+        if !is_late && !mutant!("raise-unknown-to-the-witness") {
             self.options.witness.raise(entry.incarnation)?;
         }
         let guard = tidelog_store::Guard {
@@ -160,6 +163,9 @@ impl Supervisor {
             tokio::time::sleep(wait).await;
         }
         self.options.store.raise(&raise).await?;
+        if is_late {
+            self.options.witness.raise(entry.incarnation)?;
+        }
         if !witnessed {
             // Nothing outside of the database has fixed the number: wait until no second start can draw it.
             tokio::time::sleep(self.until(entry.incarnation)).await;
@@ -190,23 +196,19 @@ impl Supervisor {
         let incarnation = self.above(known);
         let started = self.proven.as_ref().map(|(head, _)| head.sequence);
         let proven = proven_until(&state, started, id);
-        let entry = LineageEntry {
-            incarnation,
-            base: proven,
-        };
         let store = self.options.store.clone();
-        let base_hash = store.hash_at(proven).await?.unwrap_or_default();
-        let base_vector = self.vector_at(proven).await?;
+        let hash = store.hash_at(proven).await?.unwrap_or_default();
+        let vector = self.vector_at(proven).await?;
         let above = self.rows_above(proven, state.head).await?;
         let identity = Identity {
             location: self.options.location.clone(),
             nonce,
         };
         let core = LogCore::new(identity, &state);
-        let raise = plan_late_raise(&core, entry, &above, base_vector, base_hash);
+        let raise = plan_late_raise(&core, incarnation, proven, &above, vector, hash);
         let reason = format!("{id} came back from a peer and is not in this log");
         let state = self
-            .raise(nonce, &state, entry, Some(raise), &reason, true)
+            .raise(nonce, &state, raise.entry, Some(raise), &reason, true)
             .await?;
         self.proven = None;
         Ok(state)

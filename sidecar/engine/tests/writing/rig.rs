@@ -129,12 +129,13 @@ impl WitnessKeeper for Jammed {
     }
     fn begin(
         &self,
+        writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
     ) -> io::Result<()> {
         self.check()?;
-        self.inner.begin(incarnation, instance, head)
+        self.inner.begin(writer, incarnation, instance, head)
     }
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
         self.check()?;

@@ -155,8 +155,8 @@ impl Contents {
             return Err(raise.does_not_rise(raise.guard.incarnation).into());
         }
         if let Some(rewrite) = &raise.rewrite {
-            self.check_identities(raise.entry.base, &rewrite.events)?;
-            self.cut(raise.entry.base);
+            self.check_identities(rewrite.after, &rewrite.events)?;
+            self.cut(rewrite.after);
             self.add(&rewrite.events, rewrite.hash);
             self.hash = rewrite.hash;
             self.version_vector = rewrite.version_vector.clone();

@@ -272,6 +272,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "late-raise-at-what-was-proven",
+        what: "peers go back to what a start took for proven after a loss that nobody had noticed",
+        expected: Expected::Caught(&[
+            MACHINES.case("late::peers_and_readers_go_back_to_where_both_histories_are_the_same_for_sure"),
+        ]),
+    },
+    Mutant {
         id: "consent-for-another-stream",
         what: "the consent to another stream opens this one",
         expected: Expected::Caught(&[

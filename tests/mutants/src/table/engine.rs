@@ -314,6 +314,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "witness-of-a-later-writer-overwritten",
+        what: "the original of a cloned database goes on recording in the name of the clone",
+        expected: Expected::Caught(&[
+            ENGINE.case("witness::tests::a_writer_that_another_one_has_followed_records_nothing_any_more"),
+        ]),
+    },
+    Mutant {
         id: "fenced-writer-forgets-what-it-left",
         what: "a writer that was fenced goes on although the database does not hold what it left",
         expected: Expected::Caught(&[

@@ -134,6 +134,7 @@ impl WitnessKeeper for Forgetful {
     }
     fn begin(
         &self,
+        _: u64,
         _: tidelog_model::Incarnation,
         _: &InstanceId,
         _: tidelog_core::ProvenHead,

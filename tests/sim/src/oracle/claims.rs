@@ -52,7 +52,7 @@ impl Oracle {
 
     /// Q: progress on a source means that everything up to there which the edge admits is held, also when the source has lost it since.
     pub(super) fn progress_is_true(
-        &self,
+        &mut self,
         source: usize,
         target: usize,
         position: u64,
@@ -67,16 +67,22 @@ impl Oracle {
             .position(|e| e.source == source && e.target == target)
             .expect("frames come along edges");
         let filter = self.filters.planned(edge);
-        for (index, appended_here) in &from.rows[..position as usize] {
-            let truth = &self.events[*index];
-            if filter.passes(truth.class, *appended_here) && self.is_owed(*index) {
-                assert_eq!(
-                    self.ledgers[target].held >> index & 1,
-                    1,
-                    "I11: progress {position}, but {} is missing",
-                    truth.id
-                );
-            }
+        let held = self.ledgers[target].held;
+        let due = |(index, appended_here): &(usize, bool)| {
+            let class = self.events[*index].class;
+            held >> index & 1 == 0 && filter.passes(class, *appended_here) && self.is_owed(*index)
+        };
+        let rows = from.rows[..position as usize].iter();
+        let missing: Vec<usize> = rows
+            .filter(|row| due(row))
+            .map(|(index, _)| *index)
+            .collect();
+        for index in missing {
+            assert!(
+                self.is_passed_over(source, index),
+                "I11: progress {position}, but {} is missing",
+                self.events[index].id
+            );
         }
     }
 }

@@ -26,6 +26,10 @@ pub struct Doubt {
     /// What had been seen by those.
     pub(super) seen: Set,
     ever: bool,
+    /// Locations whose positions have two meanings: rows were lost, and nobody noticed.
+    ambiguous: Vec<bool>,
+    /// Those that raised for another reason before the loss was proven: the base of that raise may be above where the histories have parted.
+    parted: Vec<bool>,
 }
 
 impl Doubt {
@@ -36,6 +40,8 @@ impl Doubt {
             events: 0,
             seen: 0,
             ever: false,
+            ambiguous: vec![false; sites],
+            parted: vec![false; sites],
         }
     }
 
@@ -92,6 +98,7 @@ impl Oracle {
     pub fn lose_unnoticed(&mut self, site: usize, ledger: Ledger, incarnation: Incarnation) {
         // Also what was lost before, and is about to be written a second time.
         let gone = self.shown & !ledger.held;
+        self.doubt.ambiguous[site] |= ledger.rows.len() < self.ledgers[site].rows.len();
         self.restore(site, ledger);
         self.doubt.ever = true;
         for (number, truth) in self.events.iter().enumerate() {
@@ -137,18 +144,29 @@ impl Oracle {
         );
     }
 
-    /// A location has raised; from now on its ids are its own.
-    pub fn raised(&mut self, site: usize) {
+    /// A location has raised; from now on its ids are its own. A late raise goes back to where both histories are the same for sure, another
+    /// one does not know of a second history.
+    pub fn raised(&mut self, site: usize, late: bool) {
         self.doubt.sites[site] = false;
+        let ambiguous = std::mem::take(&mut self.doubt.ambiguous[site]);
+        self.doubt.parted[site] |= ambiguous && !late;
+    }
+
+    /// What a target goes past because it took the base of such a raise for shared.
+    pub(super) fn is_passed_over(&mut self, source: usize, number: usize) -> bool {
+        if self.doubt.parted[source] {
+            self.doubt.seen |= 1 << number;
+        }
+        self.doubt.parted[source]
     }
 
     /// What was above the base is written anew.
     pub fn rewritten(&mut self, site: usize, raise: &Raise) {
         let rewrite = raise.rewrite.as_ref().expect("a late raise rewrites");
         let before = self.ledgers[site].clone();
-        let base = raise.entry.base as usize;
+        let proven = rewrite.after as usize;
         let mut ledger = Ledger::default();
-        for (number, here) in &before.rows[..base] {
+        for (number, here) in &before.rows[..proven] {
             ledger.push(*number, *here, &self.events[*number]);
         }
         ledger.voided.clone_from(&before.voided);

@@ -36,7 +36,10 @@ impl World {
         if let Some(process) = &mut self.sites[e.target].process
             && let Some(end) = process.targets.get_mut(&edge)
         {
-            end.epoch = process.epoch;
+            if end.epoch != process.epoch {
+                end.epoch = process.epoch;
+                end.machine.writer_changed();
+            }
         }
         self.show_view(e.target, edge);
         self.target_input(edge, TargetInput::Connected(stream));

@@ -42,6 +42,7 @@ impl World {
                 sequence: state.head,
                 hash: state.hash,
             }),
+            writer: None,
         });
         self.oracle
             .lose_unnoticed(site, ledger, state.incarnation());

@@ -27,7 +27,7 @@ impl World {
             Some(remembered) => remembered,
             // A process that served before may be the one that takes the lease.
             None if self.sites[site].standby.is_some() && self.dice.chance(50) => {
-                self.sites[site].take_standby().unwrap_or_default()
+                self.sites[site].standby.take().unwrap_or_default()
             }
             None => Remembered::default(),
         };
@@ -47,14 +47,14 @@ impl World {
             // Also when the process dies before it serves.
             self.counts.add("a late raise");
             self.oracle.rewritten(site, &raise);
-            self.oracle.raised(site);
+            self.oracle.raised(site, true);
         }
         let Some(started) = started else {
             self.crash(site);
             return true;
         };
         if started.raised {
-            self.oracle.raised(site);
+            self.oracle.raised(site, false);
             // Whatever has stalled may go on.
             self.links.iter_mut().for_each(|link| link.stalls = 0);
         }
@@ -68,6 +68,7 @@ impl World {
         process.nonce = started.nonce;
         process.remembered = Remembered {
             proven: Some(started.proven),
+            writer: started.nonce,
             ..Remembered::default()
         };
         self.sites[site].process = Some(process);
@@ -223,7 +224,7 @@ impl World {
             hash: left.hash,
         };
         process.remembered = Remembered {
-            memory: Memory::after(reason, head),
+            memory: Memory::after(reason, head, process.remembered.writer),
             served: left.current().incarnation,
             nonce: process.nonce,
             loss: match reason {
@@ -231,6 +232,7 @@ impl World {
                 _ => None,
             },
             proven: process.remembered.proven,
+            writer: process.remembered.writer,
         };
         assert!(
             !process

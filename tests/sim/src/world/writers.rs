@@ -43,12 +43,15 @@ impl World {
             Effect::Find(ids) => operate(Operation::Find(ids)),
             Effect::Resolve { planned_head } => operate(Operation::Resolve(planned_head)),
             Effect::Witness { head, hash } => {
+                let writer = process.remembered.writer;
                 let here = &mut self.sites[site];
                 let head = ProvenHead {
                     sequence: head,
                     hash,
                 };
-                here.witness.get_or_insert_default().committed = (!here.server).then_some(head);
+                if here.is_named(writer) {
+                    here.witness.get_or_insert_default().committed = (!here.server).then_some(head);
+                }
             }
             Effect::Publish { events, view } => {
                 self.oracle.published(site, &events);
@@ -70,12 +73,15 @@ impl World {
             }
             Effect::Stop(StopReason::ShutDown) => {
                 let view = Arc::clone(&process.view);
-                let witness = self.sites[site].witness.get_or_insert_default();
-                witness.clean_stop = Some(ProvenHead {
-                    sequence: view.head,
-                    hash: view.hash,
-                });
-                witness.committed = None;
+                let writer = process.remembered.writer;
+                if self.sites[site].is_named(writer) {
+                    let witness = self.sites[site].witness.get_or_insert_default();
+                    witness.clean_stop = Some(ProvenHead {
+                        sequence: view.head,
+                        hash: view.hash,
+                    });
+                    witness.committed = None;
+                }
                 self.crash(site);
             }
             Effect::Stop(reason) => {
