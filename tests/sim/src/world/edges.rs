@@ -35,11 +35,10 @@ impl World {
         // The epoch before the view, so that it is never newer than what is declared.
         if let Some(process) = &mut self.sites[e.target].process
             && let Some(end) = process.targets.get_mut(&edge)
+            && end.epoch != process.epoch
         {
-            if end.epoch != process.epoch {
-                end.epoch = process.epoch;
-                end.machine.writer_changed();
-            }
+            end.epoch = process.epoch;
+            end.machine.writer_changed();
         }
         self.show_view(e.target, edge);
         self.target_input(edge, TargetInput::Connected(stream));
