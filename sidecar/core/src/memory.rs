@@ -72,7 +72,7 @@ impl Memory {
         witness: Option<&Witness>,
     ) -> Recall {
         let is_empty = state.lineage.current().is_none();
-        if is_empty && served > Incarnation(0) && !mutant!("empty-database-is-new") {
+        if is_empty && served > Incarnation(0) && !mutant!("emptied-database-is-new") {
             return Recall::Lost("the database is empty, and this process has served it".into());
         }
         let Some(left) = self.head.or(self.left) else {

@@ -60,7 +60,8 @@ pub struct RecoveryStatus {
     pub reason: &'static str,
     /// For people.
     pub message: String,
-    /// Own ids that peers hold and this location had lost when it raised its incarnation. Not every number in a range need be an own event.
+    /// Own ids that peers hold and this location may have lost when it raised its incarnation. Not every number in a range need be an own event,
+    /// nor be lacking: after a loss that was noticed late the range begins at the base of that incarnation, below which nothing can be lost.
     /// What has come back since stays listed: with a filtered edge nobody can tell whether all of it has.
     pub lost: Vec<IdRange>,
     /// Peers that were not heard, or not caught up with, since the writer began.

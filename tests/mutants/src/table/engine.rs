@@ -314,6 +314,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "emptied-database-is-new",
+        what: "an empty database is new to a process that has served it",
+        expected: Expected::Caught(&[
+            CORE.case("memory::tests::an_empty_database_is_not_new_to_a_process_that_has_served_it"),
+        ]),
+    },
+    Mutant {
         id: "witness-of-a-later-writer-overwritten",
         what: "the original of a cloned database goes on recording in the name of the clone",
         expected: Expected::Caught(&[
