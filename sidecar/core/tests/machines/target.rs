@@ -338,14 +338,20 @@ fn at_the_start_there_is_nowhere_to_go_back_to() {
     assert_eq!(bench.machine.status().reason, "NoProgress");
 }
 
-#[test]
-fn after_going_back_it_opens_there_even_when_the_view_is_late() {
+/// From 6 to 4, and no view has told of it.
+fn gone_back() -> Bench {
     let mut bench = Bench::at(6, &[(1, 0)]);
     bench.connect(1);
     let refused = bench.refused(RefusalKind::PositionMismatch, 4, lineage(&[(1, 0), (7, 4)]));
     bench.tell(refused);
     bench.tell(TargetInput::WentBack(APPLIED(0, 0)));
     bench.tell(TargetInput::Disconnected("closed".into()));
+    bench
+}
+
+#[test]
+fn after_going_back_it_opens_there_even_when_the_view_is_late() {
+    let mut bench = gone_back();
     assert_eq!(bench.connect(2).position, 4);
     bench.tell(TargetInput::Disconnected("closed".into()));
     bench.shows(5, "b#1:5");
@@ -354,12 +360,7 @@ fn after_going_back_it_opens_there_even_when_the_view_is_late() {
 
 #[test]
 fn the_writer_knows_better_where_the_progress_is() {
-    let mut bench = Bench::at(6, &[(1, 0)]);
-    bench.connect(1);
-    let refused = bench.refused(RefusalKind::PositionMismatch, 4, lineage(&[(1, 0), (7, 4)]));
-    bench.tell(refused);
-    bench.tell(TargetInput::WentBack(APPLIED(0, 0)));
-    bench.tell(TargetInput::Disconnected("closed".into()));
+    let mut bench = gone_back();
     // Before a view tells of it the database fails over to a copy in which the progress is as it was.
     bench.run(2);
     bench.arrives(2, 4, 5);
