@@ -32,7 +32,7 @@ struct Args {
     #[arg(long, default_value_t = 5.0, value_name = "N")]
     minutes: f64,
     /// So much longer, with each store, for faults that were named and have not happened in time.
-    #[arg(long, default_value_t = 3.0, value_name = "N")]
+    #[arg(long, default_value_t = 8.0, value_name = "N")]
     extra_minutes: f64,
     /// Where logs are kept.
     #[arg(long, value_enum, default_value_t = Choice::Both)]
