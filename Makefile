@@ -17,6 +17,9 @@ find_postgres = TIDELOG_POSTGRES_BIN="$$($(tools)/ensure-postgres.sh)"
 # Errors of tests are told in words; `make test RUST_LIB_BACKTRACE=1` adds where they came from.
 export RUST_LIB_BACKTRACE ?= 0
 
+# Most tests wait for something most of the time.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +107,15 @@ test-unit: ## Unit, property and documentation tests
 test-integration: ## Conformance of the stores, generated files, command line, multi-location tests
 	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test $(tested) --no-fail-fast --test '*'
 
+# With which profile the simulations are built; `sim` takes minutes to build and is three times as fast.
+PROFILE := dev
+# All tests, where they are built already: their selection of packages.
+BUILT ?=
+# Builds what $(1) selects, or nothing that the tests have built.
+build = $(if $(BUILT),cargo test --locked --quiet $(BUILT) --no-run,cargo build --locked --quiet --profile $(PROFILE) $(1))
+# Where its programs are.
+programs = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
 .PHONY: sim
 # How many seeds, and the first one; with SEED one alone, with STEPS only these steps of it.
 SEEDS ?= 20000
@@ -111,25 +123,23 @@ FROM ?= 0
 SEED ?=
 STEPS ?=
 sim: ## The state machines in a world of chance: make sim SEEDS=20000; make sim SEED=17 STEPS=3,9-12 replays
-	cargo build --locked --quiet --profile sim -p tidelog-sim
-	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)
+	$(call build,-p tidelog-sim)
+	$(programs)/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)
 
 .PHONY: sim-network
 # How many seeds of whole sidecars.
 NETWORK_SEEDS ?= 200
 sim-network: ## Whole sidecars on a simulated network: make sim-network NETWORK_SEEDS=200; make sim-network SEED=17 replays
-	cargo build --locked --quiet --profile sim -p tidelog-sim-network --bins
-	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/sim/tidelog-sim-network $(if $(SEED),--seed $(SEED),--seeds $(NETWORK_SEEDS) --from $(FROM)) $(ARGS)
+	$(call build,-p tidelog-sim-network --bins)
+	$(programs)/tidelog-sim-network $(if $(SEED),--seed $(SEED),--seeds $(NETWORK_SEEDS) --from $(FROM)) $(ARGS)
 
 .PHONY: faults
 # How long, PostgreSQL and SQLite together.
 MINUTES ?= 5
-# What is built for it. All tests, where they are built already.
-FAULTS_OF ?= -p tidelog-sidecar -p tidelog-cli -p tidelog-faults
 faults: ## Real processes, databases and connections are broken for MINUTES=5, and judged
 	@$(tools)/ensure-cc.sh > /dev/null
-	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test --locked --quiet $(FAULTS_OF) --no-run; \
-	target_dir=$${CARGO_TARGET_DIR:-target}; $$target_dir/debug/tidelog-faults --minutes $(MINUTES) $(ARGS)
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; $(call build,-p tidelog-sidecar -p tidelog-cli -p tidelog-faults); \
+	$(programs)/tidelog-faults --minutes $(MINUTES) $(ARGS)
 
 .PHONY: fuzz
 # One target alone; all when empty.

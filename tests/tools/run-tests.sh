@@ -27,9 +27,9 @@ steps=(
   "sim-network:Whole sidecars on a simulated network, 200 seeds"
   "faults:Real processes, databases and connections under faults, 5 minutes"
 )
-needs_build=" test-unit test-integration faults "
-# The programs that it breaks were built with the tests.
-export FAULTS_OF="--workspace --exclude tidelog-house"
+needs_build=" test-unit test-integration sim sim-network faults "
+# The programs of the last three were built with the tests.
+export BUILT="--workspace --exclude tidelog-house"
 
 if [ -t 1 ] && [ "${CI:-}" != true ]; then
   bold=$'\033[1m' red=$'\033[31m' green=$'\033[32m' plain=$'\033[0m'

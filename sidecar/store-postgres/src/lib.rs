@@ -16,6 +16,7 @@ mod check;
 mod codec;
 mod error;
 mod lease;
+mod migrations;
 mod options;
 mod origins;
 mod read;

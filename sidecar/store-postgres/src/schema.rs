@@ -6,17 +6,12 @@ use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Row as _};
 use tidelog_store::StoreError;
 
 use crate::error::store_error;
+use crate::migrations::{MIGRATIONS, known};
 use crate::options::PostgresOptions;
 use crate::session::SCHEMA;
 
-/// Append-only: a migration that was released is never changed.
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// In our own schema, which needs no rights on `public`.
 const TABLE: &str = "tidelog.migrations";
-
-fn known() -> i64 {
-    MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0)
-}
 
 /// Makes the database ours: refuses a newer schema or another owner before anything is changed, then migrates, under an advisory lock.
 pub async fn prepare(

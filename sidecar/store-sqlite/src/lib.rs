@@ -26,6 +26,7 @@ mod codec;
 mod error;
 mod lease;
 mod lock;
+mod migrations;
 mod open;
 mod origins;
 mod read;

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -16,6 +16,7 @@ use tidelog_store::{InstanceId, StoreError};
 
 use crate::error::store_error;
 use crate::lock::LockFile;
+use crate::migrations::{self, MIGRATIONS};
 use crate::origins::Origins;
 use crate::row::{corrupted, get, unsigned, unsigned32};
 use crate::store::Shared;
@@ -36,8 +37,6 @@ const READER_WAIT_MAX: Duration = Duration::from_secs(30);
 const LOG_FILE_BYTES_KEPT: &str = "16777216";
 /// "TIDE": marks the file as a log in the sense of `PRAGMA application_id`.
 const APPLICATION_ID: i64 = 0x5449_4445;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// Whose log it is.
 #[derive(Debug, Clone)]
@@ -147,7 +146,7 @@ async fn check_durability(
 }
 
 async fn migrate(connection: &mut SqliteConnection, place: &str) -> Result<(), StoreError> {
-    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
+    let known = migrations::known();
     let failed = |e| store_error(e, place);
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM sqlite_schema), \

@@ -69,8 +69,10 @@ impl Known {
 
     fn refuse_make(&self, words: &[&str]) -> Option<String> {
         words.iter().find_map(|word| match word.split_once('=') {
-            Some((variable, _)) => (!self.makefile.contains(&format!("{variable} ?=")))
-                .then(|| format!("the Makefile has no variable {variable}")),
+            Some((variable, _)) => (![" ?=", " :="]
+                .iter()
+                .any(|set| self.makefile.contains(&format!("\n{variable}{set}"))))
+            .then(|| format!("the Makefile has no variable {variable}")),
             None => (!self.targets.contains(*word))
                 .then(|| format!("the Makefile has no target {word}")),
         })

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`run`] | one run, from a seed to a verdict |
 //! | [`seeds`] | many of them, each in a process of its own |
+//! | [`ledger`] | what a long run keeps to go on later |
 //! | [`mutants`] | the same with a bug in the product: which of them are noticed |
 //! | [`topology`] | who is linked to whom: drawn, and planned by the planner |
 //! | [`tuning`] | bounds and pauses of each location |
@@ -23,6 +24,7 @@
 pub mod apps;
 pub mod calls;
 pub mod disk;
+pub mod ledger;
 pub mod mutants;
 pub mod reader;
 pub mod request;

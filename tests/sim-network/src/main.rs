@@ -1,13 +1,15 @@
 //! Runs whole sidecars on a simulated network, seed by seed, and says what it has covered and what it has found.
 
 use std::io::{Write as _, stderr, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use tidelog_sim_network::ledger::Ledger;
 use tidelog_sim_network::mutants;
-use tidelog_sim_network::seeds::{Runner, Tally};
+use tidelog_sim_network::seeds::Runner;
 
 #[derive(Parser)]
 #[command(about)]
@@ -24,10 +26,16 @@ struct Args {
     /// Seeds at the same time; as many as there are processors when 0.
     #[arg(long, default_value_t = 0)]
     jobs: usize,
+    /// Keep in this file what was done, and go on from what it holds; --from must be the same.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    resume: Option<PathBuf>,
     /// Runs the seeds with each of these bugs until one notices it, and fails when none does; all that have to be noticed when empty
-    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 0.., conflicts_with = "seed")]
+    #[arg(long, value_name = "ID", value_delimiter = ',', num_args = 0.., conflicts_with_all = ["seed", "resume"])]
     mutants: Option<Vec<String>>,
 }
+
+/// Seeds after which it is written down how far it is.
+const PORTION: u64 = 50;
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
@@ -45,19 +53,31 @@ fn main() -> Result<ExitCode> {
         return hunt(&args, asked, &runner);
     }
     let (from, count) = args.seed.map_or((args.from, args.seeds), |seed| (seed, 1));
-    let begun = Instant::now();
-    let tally = runner.all(from, count, |outcome| {
-        let mark = if outcome.violations.is_empty() {
-            '.'
-        } else {
-            'X'
-        };
-        // Somebody may watch; nobody has to.
-        let _ = write!(stderr(), "{mark}");
-    });
+    let mut ledger = Ledger::open(args.resume.as_deref(), from)?;
+    if ledger.next > from {
+        let _ = writeln!(stderr(), "going on at seed {}", ledger.next);
+    }
+    let end = from.saturating_add(count);
+    while ledger.next < end {
+        let portion = PORTION.min(end - ledger.next);
+        let begun = Instant::now();
+        let tally = runner.all(ledger.next, portion, |outcome| {
+            let mark = if outcome.violations.is_empty() {
+                '.'
+            } else {
+                'X'
+            };
+            // Somebody may watch; nobody has to.
+            let _ = write!(stderr(), "{mark}");
+        });
+        ledger.tally.merge(tally);
+        ledger.next += portion;
+        ledger.elapsed += begun.elapsed();
+        ledger.save(args.resume.as_deref())?;
+    }
     let _ = writeln!(stderr());
-    tell(&tally, begun.elapsed().as_secs_f64(), from, &runner)?;
-    Ok(if tally.failed.is_empty() {
+    tell(&ledger, &runner)?;
+    Ok(if ledger.tally.failed.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -105,7 +125,9 @@ fn hunt(args: &Args, asked: &[String], runner: &Runner) -> Result<ExitCode> {
     })
 }
 
-fn tell(tally: &Tally, seconds: f64, from: u64, runner: &Runner) -> Result<()> {
+fn tell(ledger: &Ledger, runner: &Runner) -> Result<()> {
+    let Ledger { tally, from, .. } = ledger;
+    let seconds = ledger.elapsed.as_secs_f64();
     let mut out = stdout().lock();
     let seeds = tally.seeds.max(1) as f64;
     writeln!(

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::run::Outcome;
 use crate::world::lock;
@@ -29,7 +30,7 @@ pub struct Runner {
 }
 
 /// What many seeds did.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tally {
     /// Seeds that ran to their end.
     pub seeds: u64,
@@ -112,6 +113,19 @@ impl Runner {
 }
 
 impl Tally {
+    /// Takes in what other seeds did.
+    pub fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.simulated += other.simulated;
+        for (what, count) in other.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+        for (what, count) in other.covered {
+            *self.covered.entry(what).or_default() += count;
+        }
+        self.failed.extend(other.failed);
+    }
+
     fn add(&mut self, outcome: Outcome) {
         self.seeds += 1;
         self.simulated += Duration::from_millis(outcome.millis);
