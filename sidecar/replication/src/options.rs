@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidelog_engine::{Clock, Random};
 use tidelog_filter::FilterSet;
-use tidelog_model::{ApplicationVersion, LocationName};
+use tidelog_model::{ApplicationVersion, LocationName, mutant};
 use tonic::transport::ClientTlsConfig;
 
 /// Everything replication is started with.
@@ -58,6 +58,15 @@ pub struct IncomingEdge {
     pub filter_hash: String,
     /// Paused by the plan.
     pub paused: bool,
+}
+
+impl IncomingEdge {
+    /// Whether the plan has filters on it. The filters themselves are the source's.
+    pub fn is_filtered(&self) -> bool {
+        // Without a plan's word, as good as none.
+        let unfiltered = [FilterSet::default().hash(), 0].map(|hash| format!("{hash:016x}"));
+        !unfiltered.contains(&self.filter_hash) && !mutant!("filtered-incoming-edge-forgotten")
+    }
 }
 
 /// An edge that carries events away.

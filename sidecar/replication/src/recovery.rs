@@ -2,8 +2,8 @@
 //!
 //! Lost own events return from peers by ordinary replication. Two things remain: entries of the own closed incarnations that only peers cover
 //! (what filters kept back on the way, or what nobody has) are taken over once every peer was heard and every source was caught up with; and
-//! a location with a filtered outgoing edge says that it may lack events for good, with the ids, because replication in the order of a
-//! filtered log cannot bring everything back.
+//! a location with a filtered edge says that it may lack events for good, with the ids, because replication in the order of a
+//! filtered log cannot bring everything back: what an incoming edge keeps back does not return, and what returns first may cover the rest.
 //!
 //! Best effort, on purpose: a peer that is heard late is not waited for twice, and an event that is still on its way between two peers when
 //! both were heard may be counted as covered before it is here. Order and uniqueness do not depend on any of it.
@@ -60,9 +60,10 @@ pub struct RecoveryStatus {
     pub reason: &'static str,
     /// For people.
     pub message: String,
-    /// Own ids that peers hold and this location may have lost when it raised its incarnation. Not every number in a range need be an own event,
-    /// nor be lacking: after a loss that was noticed late the range begins at the base of that incarnation, below which nothing can be lost.
-    /// What has come back since stays listed: with a filtered edge nobody can tell whether all of it has.
+    /// What this location may have lost when it raised its incarnation: numbers that its own log had given out, as peers have heard of them. Not every
+    /// number need be that of an own event, those of others are lost with them; nor need all of it be lacking: after a loss that was noticed late the
+    /// range begins at the base of that incarnation, below which nothing can be lost. What has come back since stays listed: with a filtered
+    /// edge nobody can tell whether all of it has.
     pub lost: Vec<IdRange>,
     /// Peers that were not heard, or not caught up with, since the writer began.
     pub waiting_for: Vec<LocationName>,
@@ -95,7 +96,8 @@ pub(crate) struct Recovery {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Neighbours {
     pub(crate) edges: BTreeSet<EdgeId>,
-    pub(crate) filtered_outgoing: bool,
+    /// Whether something is filtered on one of them, or what is exported.
+    pub(crate) is_filtered: bool,
 }
 
 impl Recovery {
@@ -130,7 +132,8 @@ impl Recovery {
         heard
     }
 
-    /// A peer has said what it stores (`None`: it did not say) and covers.
+    /// A peer has said what it stores (`None`: it did not say) and covers. What it has read of the log here is stored as well, in the sense that
+    /// it was there to be lost.
     pub(crate) fn heard(
         &self,
         cx: &Shared,
@@ -273,10 +276,10 @@ impl Recovery {
             let names: Vec<&str> = names.iter().map(LocationName::as_str).collect();
             names.join(", ")
         };
-        let (state, reason, message) = if !lost.is_empty() && around.filtered_outgoing {
+        let (state, reason, message) = if !lost.is_empty() && around.is_filtered {
             let ranges: Vec<String> = lost.iter().map(ToString::to_string).collect();
             let message = format!(
-                "peers hold {} that were lost here; an outgoing edge is filtered, so what it kept back, and the order of what comes back, cannot be restored",
+                "{} were lost here, and events of others that were stored between them; an edge of this location is filtered, so not all of it may have come back",
                 ranges.join(", ")
             );
             (RecoveryState::Incomplete, "FilteredEdges", message)

@@ -15,7 +15,7 @@ use crate::carrier::Dialler;
 use crate::connection::Connection;
 use crate::context::{Common, Control, EdgeSpec, Shared, Signals};
 use crate::edge::EdgeTask;
-use crate::options::{ReplicationOptions, ReplicationSettings};
+use crate::options::{IncomingEdge, ReplicationOptions, ReplicationSettings};
 use crate::recovery::{Neighbours, Recovery, RecoveryStatus};
 use crate::service::ReplicationApi;
 use crate::status::{Board, Direction, EdgeId, EdgeStatus, Known, status_of};
@@ -159,8 +159,9 @@ impl Hub {
             let spec = EdgeSpec::Outgoing(edge.clone(), settings.export_filter.clone());
             wanted.insert(id, spec);
         }
-        let filtered_outgoing = !settings.export_filter.0.is_empty()
-            || settings.outgoing.iter().any(|e| !e.filters.0.is_empty());
+        let is_filtered = !settings.export_filter.0.is_empty()
+            || settings.outgoing.iter().any(|e| !e.filters.0.is_empty())
+            || settings.incoming.iter().any(IncomingEdge::is_filtered);
         let active = wanted
             .iter()
             .filter(|(_, spec)| !spec.paused())
@@ -185,7 +186,7 @@ impl Hub {
         drop(edges);
         self.neighbours.send_replace(Neighbours {
             edges: active,
-            filtered_outgoing,
+            is_filtered,
         });
     }
 

@@ -10,7 +10,7 @@ use tidelog_core::{
     SourceInput,
 };
 use tidelog_engine::{LogReader, PageError};
-use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Position, mutant};
+use tidelog_model::{ChainHash, Incarnation, Lineage, LocationName, Origin, Position, mutant};
 use tidelog_proto::v1::ReplicationMessage;
 use tidelog_store::Page;
 use tokio::sync::mpsc;
@@ -292,12 +292,19 @@ impl SourceDriver {
                 .fold(open.source_incarnation_known, Incarnation::max);
             cx.log.heard_incarnation(named);
         }
-        cx.recovery.heard(
-            cx,
-            &self.id,
-            Some(&open.version_vector),
-            &open.covered_vector,
-        );
+        let mut stored = open.version_vector.clone();
+        if let Some(read) = open.source_lineage.current()
+            && !mutant!("what-was-read-is-no-evidence")
+        {
+            // How far it had read here counts too: with events of others there may be no own one that it could name.
+            let origin = Origin {
+                location: cx.location.clone(),
+                incarnation: read.incarnation,
+            };
+            stored.raise(&origin, open.position);
+        }
+        let covered = &open.covered_vector;
+        cx.recovery.heard(cx, &self.id, Some(&stored), covered);
     }
 
     fn refused_by_target(&mut self, cx: &Shared, run: &mut Run, refused: &Refused) {

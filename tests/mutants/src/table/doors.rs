@@ -24,6 +24,16 @@ pub const MUTANTS: &[Mutant] = &[
         &[RULES.case("outbox::tests::what_comes_again_and_again_waits_once_behind_everything_that_was_said_before")],
     ),
     caught(
+        "filtered-incoming-edge-forgotten",
+        "a loss beside an edge that only its source filters is called recovered",
+        &[STREAMS.case("loss::so_does_one_whose_incoming_edge_is_filtered")],
+    ),
+    caught(
+        "what-was-read-is-no-evidence",
+        "a loss of events of others alone is told of nowhere",
+        &[STREAMS.case("loss::a_location_without_own_events_says_so_by_what_was_read_of_it")],
+    ),
+    caught(
         "certificate-not-compared",
         "a peer speaks for another location than its certificate names",
         &[STREAMS.case("hostile::a_peer_speaks_only_for_the_location_that_its_certificate_names")],
