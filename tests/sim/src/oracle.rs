@@ -178,6 +178,8 @@ impl Oracle {
     }
 
     pub fn restore(&mut self, site: usize, mut ledger: Ledger) {
+        let rows = self.ledgers[site].rows.len();
+        self.doubt.replaced(site, rows);
         self.relearn(&mut ledger);
         self.restored = true;
         let gone = self.ledgers[site].held & !ledger.held;

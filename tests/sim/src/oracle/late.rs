@@ -28,6 +28,8 @@ pub struct Doubt {
     ever: bool,
     /// Locations whose positions have two meanings: rows were lost, and nobody noticed.
     ambiguous: Vec<bool>,
+    /// How many rows each location has had since its last raise: what peers may have read.
+    longest: Vec<usize>,
     /// Those that raised for another reason before the loss was proven: the base of that raise may be above where the histories have parted.
     parted: Vec<bool>,
 }
@@ -41,6 +43,7 @@ impl Doubt {
             seen: 0,
             ever: false,
             ambiguous: vec![false; sites],
+            longest: vec![0; sites],
             parted: vec![false; sites],
         }
     }
@@ -52,6 +55,12 @@ impl Doubt {
 
     pub(super) fn holds(&self, number: usize) -> bool {
         self.events >> number & 1 == 1
+    }
+
+    /// A copy is about to take the place of so many rows. The raise that would tell may never come: before it an even older copy can be put back with its
+    /// witness.
+    pub(super) fn replaced(&mut self, site: usize, rows: usize) {
+        self.longest[site] = self.longest[site].max(rows);
     }
 
     /// A new event was written.
@@ -98,8 +107,9 @@ impl Oracle {
     pub fn lose_unnoticed(&mut self, site: usize, ledger: Ledger, incarnation: Incarnation) {
         // Also what was lost before, and is about to be written a second time.
         let gone = self.shown & !ledger.held;
-        self.doubt.ambiguous[site] |= ledger.rows.len() < self.ledgers[site].rows.len();
+        let rows = ledger.rows.len();
         self.restore(site, ledger);
+        self.doubt.ambiguous[site] |= rows < self.doubt.longest[site];
         self.doubt.ever = true;
         for (number, truth) in self.events.iter().enumerate() {
             let again = truth.home == site && truth.id.origin.incarnation >= incarnation;
@@ -148,6 +158,7 @@ impl Oracle {
     /// one does not know of a second history.
     pub fn raised(&mut self, site: usize, late: bool) {
         self.doubt.sites[site] = false;
+        self.doubt.longest[site] = 0;
         let ambiguous = std::mem::take(&mut self.doubt.ambiguous[site]);
         self.doubt.parted[site] |= ambiguous && !late;
     }
