@@ -13,6 +13,7 @@ use crate::error::ConfigError;
 use crate::listen::Listen;
 use crate::logging::Logging;
 use crate::storage::{Fields, Storage};
+use crate::tls::Tls;
 use crate::tuning::{Reader, Replication, Writer};
 use crate::value::{Endpoint, Hash64};
 use crate::{env, validate};
@@ -44,10 +45,13 @@ pub struct Config {
     /// The record outside of the database that tells whether it was lost or set back; needed unless the storage is `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. `api`, `replication` and `admin` are plain text: beyond loopback they
-    /// need `insecure`.
+    /// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. `api` is plain text, `replication` and `admin` are without `tls`: beyond
+    /// loopback plain text needs `insecure`.
     #[serde(default)]
     pub listen: Listen,
+    /// Certificates for the ports `replication` and `admin`, and for dialling; absent means plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// Allows plain text beyond loopback. Everybody who reaches the ports can then read and write the log.
     #[serde(default)]
     pub insecure: bool,
@@ -109,6 +113,7 @@ impl Config {
             storage,
             witness: None,
             listen: Listen::default(),
+            tls: None,
             insecure: false,
             export_filter: None,
             plan_id: Hash64::default(),

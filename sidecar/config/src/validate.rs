@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tidelog_model::{LocationName, caps, limit};
+use tidelog_model::{Identity, LocationName, Realm, Role, caps, limit};
 
 use crate::config::Config;
 use crate::edge::{Dial, Incoming, Outgoing};
@@ -23,6 +23,7 @@ pub(crate) fn problems(config: &Config) -> Vec<Problem> {
     found.identity(config);
     found.storage(config);
     found.listen(config);
+    found.tls(config);
     found.peers(config);
     found.edges(config);
     found.tuning(config);
@@ -138,9 +139,11 @@ impl Found {
                 self.add(&field, format!("{address} is that of listen.{other} too"));
             }
             let in_clear_for_all = matches!(name, "metrics" | "health");
-            let good = in_clear_for_all || c.insecure || address.ip().is_loopback();
+            let encrypted = c.tls.is_some() && matches!(name, "replication" | "admin");
+            let good = in_clear_for_all || encrypted || c.insecure || address.ip().is_loopback();
             self.check(good, &field, || {
-                format!("{address} is beyond loopback and in plain text; use 127.0.0.1, or allow it with insecure: true")
+                let way_out = if name == "api" { "" } else { "give it certificates (tls), " };
+                format!("{address} is beyond loopback and in plain text; use 127.0.0.1, {way_out}or allow it with insecure: true")
             });
         }
         if let Some(socket) = &c.listen.socket {
@@ -150,6 +153,36 @@ impl Found {
                 format!("has {bytes} bytes, a socket's path has 1 to {limit}; use a shorter folder")
             });
         }
+    }
+
+    fn tls(&mut self, c: &Config) {
+        let Some(tls) = &c.tls else {
+            return;
+        };
+        let realm = Realm {
+            trust_domain: tls.trust_domain.clone(),
+            namespace: tls.namespace.clone(),
+            log: c.log.clone(),
+        };
+        let identity = realm.at(&c.location, Role::Location).to_string();
+        self.check(identity.parse::<Identity>().is_ok(), "tls", || {
+            format!(
+                "{identity} is no identity: trustDomain takes a-z, 0-9, '.', '-' and '_', namespace a-z, 0-9 and '-'"
+            )
+        });
+        for (field, path) in [
+            ("tls.certificateFile", &tls.certificate_file),
+            ("tls.keyFile", &tls.key_file),
+            ("tls.trustDirectory", &tls.trust_directory),
+        ] {
+            let named = path.file_name().is_some();
+            self.check(named, field, || "must name a file or folder".to_owned());
+        }
+        let hour = Span::secs(3_600);
+        self.span("tls.reload", tls.reload, Span::millis(100), hour);
+        self.check(!c.insecure, "insecure", || {
+            "is for plain text, and there is tls; take one of them out".to_owned()
+        });
     }
 
     fn peers(&mut self, c: &Config) {

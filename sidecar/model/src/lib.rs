@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`caps`] | every limit, in one place |
 //! | [`id`] | locations, incarnations, origins, event ids |
+//! | [`identity`] | who holds a certificate |
 //! | [`vector_time`] | causal contexts, version and covered vectors, tokens |
 //! | [`mutation`] | seeded bugs for the tests of the tests; nothing in a program that anybody runs |
 //! | [`position`] | positions in a local log and the lineage that judges them |
@@ -23,6 +24,7 @@ pub mod chain;
 pub mod event;
 pub mod hlc;
 pub mod id;
+pub mod identity;
 pub mod limit;
 pub mod mutation;
 pub mod position;
@@ -36,6 +38,7 @@ pub use chain::{ChainHash, Digest};
 pub use event::{Cause, Event, NewEvent, StoredEvent};
 pub use hlc::{HlcClock, HybridTime};
 pub use id::{EventId, Incarnation, LocationName, Origin, ParseError};
+pub use identity::{Identity, Realm, Role};
 pub use limit::LimitError;
 pub use position::{Lineage, LineageEntry, Position, PositionError};
 pub use select::{Condition, Selector};

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use thiserror::Error;
+use tidelog_model::LocationName;
 use tidelog_proto::v1::ReplicationMessage;
 use tidelog_proto::v1::replication_service_client::ReplicationServiceClient;
 use tidelog_proto::{ApiError, ErrorReason};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 
+use crate::carrier::CertificateRejected;
 use crate::context::Shared;
 use crate::listener::Breaker;
 use crate::status::Direction;
@@ -24,6 +26,9 @@ pub(crate) const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub(crate) const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Messages between an edge and its connection; each may be a whole frame.
 pub(crate) const SENDING_MAX: usize = 2;
+
+/// The reason of an edge one side of which does not accept the other's certificate.
+pub(crate) const CERTIFICATE_REJECTED: &str = "CertificateRejected";
 
 /// One connection, ready to carry a stream.
 pub(crate) struct Connection {
@@ -49,6 +54,8 @@ pub(crate) enum DialError {
         address: String,
         error: tonic::transport::Error,
     },
+    #[error("{address}: {why}")]
+    Certificate { address: String, why: String },
     #[error("{address} does not answer within {} ms", .within.as_millis())]
     Silent { address: String, within: Duration },
     #[error("{address} refuses the call: {}", .status.message())]
@@ -77,22 +84,18 @@ fn causes(error: &dyn std::error::Error) -> String {
 pub(crate) fn rejection(status: &tonic::Status) -> Option<&'static str> {
     match ApiError::from_status(status)?.reason {
         ErrorReason::CertificateRejected | ErrorReason::LocationNotVouched => {
-            Some("CertificateRejected")
+            Some(CERTIFICATE_REJECTED)
         }
         ErrorReason::EdgeNotAllowed => Some("EdgeNotAllowed"),
         _ => None,
     }
 }
 
-fn endpoint(
-    address: &str,
-    tls: Option<&ClientTlsConfig>,
-    connect_timeout: Duration,
-) -> Result<Endpoint, tonic::transport::Error> {
-    let uri = match (address.contains("://"), tls.is_some()) {
-        (true, _) => address.to_owned(),
-        (false, true) => format!("https://{address}"),
-        (false, false) => format!("http://{address}"),
+fn endpoint(address: &str, connect_timeout: Duration) -> Result<Endpoint, tonic::transport::Error> {
+    let uri = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
     };
     let endpoint = Endpoint::from_shared(uri)?
         .connect_timeout(connect_timeout)
@@ -102,16 +105,14 @@ fn endpoint(
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES);
-    match tls {
-        Some(tls) => endpoint.tls_config(tls.clone()),
-        None => Ok(endpoint),
-    }
+    Ok(endpoint)
 }
 
 /// Dials a peer: as a target with Pull, as a source with Push. Cancel safe: dropping it drops the connection.
 pub(crate) async fn dial(
     cx: &Shared,
     direction: Direction,
+    peer: &LocationName,
     address: &str,
 ) -> Result<Connection, DialError> {
     let within = cx.tuning.connect_timeout;
@@ -119,23 +120,28 @@ pub(crate) async fn dial(
         address: address.to_owned(),
         within,
     };
-    let endpoint =
-        endpoint(address, cx.tls.as_ref(), within).map_err(|error| DialError::Address {
-            address: address.to_owned(),
-            error,
-        })?;
+    let endpoint = endpoint(address, within).map_err(|error| DialError::Address {
+        address: address.to_owned(),
+        error,
+    })?;
     let connecting = async {
         match &cx.dialler {
-            Some(dialler) => dialler.connect(&endpoint).await,
+            Some(dialler) => dialler.connect(&endpoint, peer).await,
             None => endpoint.connect().await,
         }
     };
     let channel: Channel = tokio::time::timeout(within, connecting)
         .await
         .map_err(silent)?
-        .map_err(|error| DialError::Connect {
-            address: address.to_owned(),
-            error,
+        .map_err(|error| match CertificateRejected::among(&error) {
+            Some(CertificateRejected(why)) => DialError::Certificate {
+                address: address.to_owned(),
+                why: why.clone(),
+            },
+            None => DialError::Connect {
+                address: address.to_owned(),
+                error,
+            },
         })?;
     let mut client = ReplicationServiceClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)

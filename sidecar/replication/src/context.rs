@@ -6,7 +6,6 @@ use tidelog_engine::{Clock, LogHandle, Random};
 use tidelog_model::{ApplicationVersion, LocationName};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::ClientTlsConfig;
 
 use crate::carrier::Dialler;
 use crate::connection::Connection;
@@ -20,7 +19,6 @@ pub(crate) struct Shared {
     pub(crate) location: LocationName,
     pub(crate) log: LogHandle,
     pub(crate) tuning: Tuning,
-    pub(crate) tls: Option<ClientTlsConfig>,
     /// In place of TCP.
     pub(crate) dialler: Option<Dialler>,
     pub(crate) clock: Clock,

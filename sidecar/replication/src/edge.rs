@@ -8,7 +8,7 @@ use tidelog_model::LocationName;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::connection::{Connection, dial};
+use crate::connection::{CERTIFICATE_REJECTED, Connection, DialError, dial};
 use crate::context::{Control, EdgeSpec, End, Pause, Shared, Signal, Signals};
 use crate::source::{SourceDriver, refusal};
 use crate::status::EdgeId;
@@ -125,7 +125,12 @@ impl EdgeTask {
             Err(Unconnected::Again) => return true,
             Err(Unconnected::Stop) => return false,
             Err(Unconnected::Failed(why)) => {
-                self.unreachable(&why);
+                match &why {
+                    DialError::Certificate { .. } => {
+                        self.show(EdgeState::Rejected, CERTIFICATE_REJECTED, &why.to_string());
+                    }
+                    _ => self.unreachable(&why.to_string()),
+                }
                 match self.rest(Pause::Backoff).await {
                     Rest::Over => return true,
                     Rest::Gone => return false,
@@ -176,6 +181,7 @@ impl EdgeTask {
     async fn connect(&mut self, control: &Control) -> Result<Connection, Unconnected> {
         let cx = self.cx.clone();
         let direction = self.id.0;
+        let peer = self.id.1.clone();
         let address = control.spec.dial().map(str::to_owned);
         if !self.keeps_its_word() {
             let message = match &address {
@@ -190,12 +196,12 @@ impl EdgeTask {
         }
         let dialling = async {
             match address {
-                Some(address) => dial(&cx, direction, &address).await,
+                Some(address) => dial(&cx, direction, &peer, &address).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            dialled = dialling => dialled.map_err(|error| Unconnected::Failed(error.to_string())),
+            dialled = dialling => dialled.map_err(Unconnected::Failed),
             signal = self.signals.next() => match signal {
                 Signal::Accepted(connection) => Ok(*connection),
                 Signal::Stop => Err(Unconnected::Stop),
@@ -268,7 +274,7 @@ enum Rest {
 enum Unconnected {
     Again,
     Stop,
-    Failed(String),
+    Failed(DialError),
 }
 
 fn hold(control: &Control, serving: bool) -> Option<Hold> {

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tidelog_model::{LocationName, mutant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -25,6 +26,7 @@ use crate::service::ReplicationApi;
 pub struct Breaker {
     token: CancellationToken,
     peer: Option<SocketAddr>,
+    vouched: Option<LocationName>,
 }
 
 impl Breaker {
@@ -33,12 +35,18 @@ impl Breaker {
         Self {
             token: CancellationToken::new(),
             peer,
+            vouched: None,
         }
     }
 
     /// Breaks the connection: both of its ends see an error.
     pub fn break_connection(&self) {
         self.token.cancel();
+    }
+
+    /// For whom the other side may speak; `None`: nobody has looked at a certificate.
+    pub(crate) fn vouched_for(&self) -> Option<&LocationName> {
+        self.vouched.as_ref()
     }
 
     /// Where the connection comes from.
@@ -161,8 +169,14 @@ pub async fn serve_incoming(
     let parent = all.clone();
     let incoming = incoming.map(move |accepted| {
         accepted.map(|carrier| {
-            let token = parent.child_token();
-            Breakable::new(carrier, Breaker { token, peer: None })
+            let breaker = Breaker {
+                token: parent.child_token(),
+                peer: carrier.from(),
+                vouched: carrier
+                    .vouched_for()
+                    .filter(|_| !mutant!("certificate-of-a-connection-forgotten")),
+            };
+            Breakable::new(carrier, breaker)
         })
     });
     serve_all(incoming, all, api, stop).await
@@ -194,6 +208,7 @@ fn accept(socket: TcpStream, parent: &CancellationToken) -> Breakable<TcpStream>
     let breaker = Breaker {
         token: parent.child_token(),
         peer: socket.peer_addr().ok(),
+        vouched: None,
     };
     Breakable::new(socket, breaker)
 }

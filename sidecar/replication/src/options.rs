@@ -7,7 +7,6 @@ use std::time::Duration;
 use tidelog_engine::{Clock, Random};
 use tidelog_filter::FilterSet;
 use tidelog_model::{ApplicationVersion, LocationName, mutant};
-use tonic::transport::ClientTlsConfig;
 
 /// Everything replication is started with.
 #[derive(Clone)]
@@ -20,8 +19,6 @@ pub struct ReplicationOptions {
     pub settings: ReplicationSettings,
     /// Sizes and pauses.
     pub tuning: Tuning,
-    /// How peers are dialled; `None` dials in clear.
-    pub tls: Option<ClientTlsConfig>,
     /// The wall clock, microseconds since the Unix epoch.
     pub clock: Clock,
     /// Random numbers: ids of streams, jitter.

@@ -84,7 +84,6 @@ impl Replication {
             location: options.location,
             log,
             tuning: options.tuning,
-            tls: options.tls,
             dialler,
             clock: options.clock,
             random: options.random,

@@ -71,7 +71,9 @@ impl ReplicationApi {
             return Err(ApiError::new(ErrorReason::ShuttingDown, message).into());
         }
         let breaker = request.extensions().get::<Breaker>().cloned();
-        let vouched = request.extensions().get::<PeerLocation>().cloned();
+        let vouched = (breaker.as_ref().and_then(Breaker::vouched_for))
+            .map(|location| PeerLocation(location.clone()))
+            .or_else(|| request.extensions().get::<PeerLocation>().cloned());
         let (sending, messages) = mpsc::channel(SENDING_MAX);
         let (failed, failure) = oneshot::channel::<Status>();
         let call = Call {

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_replication::ReplicationHandle;
+use tidelog_tls::Tls;
 
 use crate::describe::Describe;
 use crate::metrics::LocationMetrics;
@@ -17,6 +18,7 @@ pub(crate) struct HttpState {
     pub(crate) describe: Describe,
     pub(crate) log: LogHandle,
     pub(crate) replication: ReplicationHandle,
+    pub(crate) tls: Option<Tls>,
 }
 
 pub(crate) fn router(state: HttpState) -> Router {
@@ -34,6 +36,7 @@ async fn metrics(State(state): State<HttpState>) -> impl IntoResponse {
         location: about.location,
         log: state.log,
         replication: state.replication,
+        certificates: state.tls.map(|tls| tls.certificates().borrow().clone()),
     };
     match metrics.scrape() {
         Ok(text) => {

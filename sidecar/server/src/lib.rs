@@ -13,6 +13,7 @@
 pub mod answer;
 mod clock;
 pub mod describe;
+mod dialler;
 mod gathered;
 mod health;
 mod http;
@@ -22,6 +23,7 @@ pub mod metrics;
 mod oversize;
 mod recovered;
 mod render;
+mod secured;
 mod serve;
 pub mod service;
 mod status;

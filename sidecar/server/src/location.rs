@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidelog_config::Config;
-use tidelog_engine::{LogHandle, LogPhase, LogStatus};
-use tidelog_model::mutant;
+use tidelog_engine::{Clock, LogHandle, LogPhase, LogStatus};
+use tidelog_model::{Realm, Role, mutant};
 use tidelog_proto::v1;
 use tidelog_replication::{Replication, ReplicationHandle};
 use tidelog_store::{LogStore, StoreError};
+use tidelog_tls::{Files, LoadError, Tls};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,9 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::describe::{About, Describe};
 use crate::listen::{self, ListenError};
+use crate::secured::{Guests, secured};
 use crate::serve::Door;
 use crate::surroundings::Surroundings;
-use crate::{health, http, recovered, render, serve, storage};
+use crate::{dialler, health, http, recovered, render, serve, storage};
 
 /// How long connections may take to end after the log has stopped.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -34,6 +36,14 @@ pub enum StartError {
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
+    /// The certificates cannot be used.
+    #[error("{location}: {error}")]
+    Certificates {
+        /// The location.
+        location: String,
+        /// What is wrong with them.
+        error: LoadError,
+    },
     /// A port or socket cannot be bound.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -91,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) storage: String,
     pub(crate) started_at_micros: i64,
     pub(crate) stopping: CancellationToken,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) clock: Clock,
     pub(crate) options: LocationOptions,
     config: Arc<RwLock<Config>>,
 }
@@ -151,12 +163,17 @@ struct Sockets {
     admin: TcpListener,
 }
 
-impl From<Sockets> for Doors {
-    fn from(sockets: Sockets) -> Self {
+impl Doors {
+    /// Other locations, and this location's own people, come in with a certificate where there are any.
+    fn new(sockets: Sockets, tls: Option<&Tls>) -> Self {
+        let door = |what, listener, guests| match tls {
+            Some(tls) => Door::Given(secured(what, listener, tls.clone(), guests)),
+            None => Door::Tcp(listener),
+        };
         Self {
             api: Door::Tcp(sockets.api),
-            replication: Door::Tcp(sockets.replication),
-            admin: Door::Tcp(sockets.admin),
+            replication: door("replication", sockets.replication, Guests::Peers),
+            admin: door("admin", sockets.admin, Guests::Own(&[Role::Admin])),
             socket: sockets.socket,
             probes: Some((sockets.metrics, sockets.health)),
         }
@@ -168,8 +185,9 @@ impl Sockets {
         let name = config.location.as_str();
         let l = &config.listen;
         listen::check_plain_text("api", name, l.api, config.insecure)?;
-        listen::check_plain_text("replication", name, l.replication, config.insecure)?;
-        listen::check_plain_text("admin", name, l.admin, config.insecure)?;
+        let allowed = config.insecure || config.tls.is_some();
+        listen::check_plain_text("replication", name, l.replication, allowed)?;
+        listen::check_plain_text("admin", name, l.admin, allowed)?;
         let socket = match &l.socket {
             Some(path) => listen::unix(path)
                 .await?
@@ -198,6 +216,29 @@ impl Sockets {
             admin: bound(&self.admin, l.admin),
         }
     }
+}
+
+/// The certificates of the configuration, read.
+fn certificates(config: &Config) -> Result<Option<Tls>, StartError> {
+    let Some(tls) = &config.tls else {
+        return Ok(None);
+    };
+    let files = Files {
+        certificate: tls.certificate_file.clone(),
+        key: tls.key_file.clone(),
+        trust: tls.trust_directory.clone(),
+    };
+    let realm = Realm {
+        trust_domain: tls.trust_domain.clone(),
+        namespace: tls.namespace.clone(),
+        log: config.log.clone(),
+    };
+    Tls::load(files, realm, config.location.clone())
+        .map(Some)
+        .map_err(|error| StartError::Certificates {
+            location: config.location.to_string(),
+            error,
+        })
 }
 
 /// The addresses of the configuration, where no socket was bound.
@@ -231,7 +272,8 @@ impl RunningLocation {
     /// Binds the ports, opens the database, starts log, replication and services. Returns when the ports are open; the log may still be
     /// looking at its database ([`Self::status`] tells).
     pub async fn start_with(config: Config, options: LocationOptions) -> Result<Self, StartError> {
-        Self::start_on(config, options, Surroundings::default()).await
+        // Boxed: it is the largest of all futures, and would make every one that starts a location as large.
+        Box::pin(Self::start_on(config, options, Surroundings::default())).await
     }
 
     /// The same on other surroundings than those of this machine.
@@ -248,6 +290,8 @@ impl RunningLocation {
             location: config.location.to_string(),
             error,
         };
+        let tls = certificates(&config)?;
+        let reload = config.tls.as_ref().map(|t| t.reload.get());
         let (doors, addresses, dialler) = match on.network.take() {
             Some(network) => {
                 let doors = Doors {
@@ -262,7 +306,8 @@ impl RunningLocation {
             None => {
                 let sockets = Sockets::bind(&config).await?;
                 let addresses = sockets.addresses(&config);
-                (Doors::from(sockets), addresses, None)
+                let dialler = tls.clone().map(dialler::over);
+                (Doors::new(sockets, tls.as_ref()), addresses, dialler)
             }
         };
         let store = match on.store.take() {
@@ -301,6 +346,8 @@ impl RunningLocation {
             storage: storage::describe(&config),
             started_at_micros: (on.clock)(),
             stopping: CancellationToken::new(),
+            tls: tls.clone(),
+            clock: on.clock.clone(),
             options,
             config: Arc::new(RwLock::new(config)),
         };
@@ -317,9 +364,19 @@ impl RunningLocation {
                 describe,
                 log,
                 replication,
+                tls: tls.clone(),
             };
             tasks.push(serve::health(probe, &health, &shared));
             tasks.push(serve::http(metrics, http::router(state), &shared));
+        }
+        if let Some((tls, every)) = tls.zip(reload) {
+            let stopping = shared.stopping.clone();
+            tasks.push(tokio::spawn(async move {
+                tokio::select! {
+                    () = tls.follow(every) => {}
+                    () = stopping.cancelled() => {}
+                }
+            }));
         }
         if let Some((listener, path)) = doors.socket {
             tasks.push(serve::api_socket(listener, path, &shared));

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_replication::{Direction, EdgeStatus, ReplicationHandle};
+use tidelog_tls::Certificates;
 
 use crate::describe::counters;
 
@@ -96,6 +97,18 @@ pub const METRICS: &[MetricDoc] = &[
         "",
         "Events received whose time was too far ahead to be believed",
     ),
+    doc(
+        "tidelog_certificate_rotations_total",
+        "counter",
+        "",
+        "How often certificate, key or authorities were replaced since the start of the process; absent without TLS",
+    ),
+    doc(
+        "tidelog_certificate_expiry_timestamp_seconds",
+        "gauge",
+        "",
+        "When the certificate ceases to count, Unix time in seconds; absent without TLS",
+    ),
     doc("tidelog_head", "gauge", "", "Last local sequence"),
     doc("tidelog_incarnation", "gauge", "", "Incarnation in force"),
     doc(
@@ -170,6 +183,7 @@ pub(crate) struct LocationMetrics {
     pub(crate) location: String,
     pub(crate) log: LogHandle,
     pub(crate) replication: ReplicationHandle,
+    pub(crate) certificates: Option<Certificates>,
 }
 
 impl fmt::Debug for LocationMetrics {
@@ -197,6 +211,18 @@ impl LocationMetrics {
     fn value(&self, name: &str) -> Option<Value> {
         let view = self.log.reader().view();
         let status = self.log.status().borrow().clone();
+        if name == "tidelog_certificate_rotations_total" {
+            return self
+                .certificates
+                .as_ref()
+                .map(|c| Value::Counter(c.rotations));
+        }
+        if name == "tidelog_certificate_expiry_timestamp_seconds" {
+            return self
+                .certificates
+                .as_ref()
+                .map(|c| Value::Gauge(c.not_after));
+        }
         if let Some(counter) = name
             .strip_prefix("tidelog_")
             .and_then(|n| n.strip_suffix("_total"))

@@ -94,7 +94,6 @@ pub(crate) fn replication_options(
         location: config.location.clone(),
         settings,
         tuning: Tuning::from(&config.replication),
-        tls: None,
         clock: on.clock.clone(),
         random: on.random.clone(),
     }

@@ -10,6 +10,7 @@ use tidelog_proto::convert::{lineage_to_wire, timestamp_from_micros};
 use tidelog_proto::v1;
 use tidelog_replication::{Direction, EdgeStatus};
 use tidelog_store::EdgeKey;
+use tidelog_tls::Tls;
 
 use crate::describe::build;
 use crate::location::Shared;
@@ -64,6 +65,19 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
         storage: shared.storage.clone(),
         build: Some(build()),
         started_at: Some(timestamp_from_micros(shared.started_at_micros)),
+        certificates: shared.tls.as_ref().map(certificates),
+    }
+}
+
+fn certificates(tls: &Tls) -> v1::Certificates {
+    let now = tls.certificates().borrow().clone();
+    let at = |seconds: i64| Some(timestamp_from_micros(seconds.saturating_mul(1_000_000)));
+    v1::Certificates {
+        identity: tls.owner().to_string(),
+        not_before: at(now.not_before),
+        not_after: at(now.not_after),
+        rotations: now.rotations,
+        error: now.error.map(|e| e.to_string()).unwrap_or_default(),
     }
 }
 
@@ -101,7 +115,29 @@ fn warnings(shared: &Shared, edges: &[v1::EdgeStatus]) -> Vec<String> {
     if let Some(ahead @ 1..) = counters.get("clock_ahead_events").copied() {
         out.push(format!("{ahead} events came with a clock more than a minute ahead; look at the clocks of their origins"));
     }
+    if let Some(tls) = &shared.tls {
+        out.extend(expiry(tls, (shared.clock)()));
+    }
     out.extend(edges.iter().filter_map(disagreement));
+    out
+}
+
+/// A certificate that has less than a fifth of its life left, or that could not be replaced.
+fn expiry(tls: &Tls, now_micros: i64) -> Vec<String> {
+    let now = tls.certificates().borrow().clone();
+    let left = now.not_after.saturating_sub(now_micros / 1_000_000);
+    let mut out = Vec::new();
+    if left <= 0 {
+        out.push(format!(
+            "the certificate has expired {} s ago: no new connection is possible",
+            -left
+        ));
+    } else if left < now.not_after.saturating_sub(now.not_before) / 5 {
+        out.push(format!("the certificate expires in {left} s"));
+    }
+    if let Some(error) = now.error {
+        out.push(format!("new certificates are not in force: {error}"));
+    }
     out
 }
 

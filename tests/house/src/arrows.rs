@@ -41,6 +41,7 @@ const fn row(room: &'static str, rank: Rank, may_import: &'static [&'static str]
 
 const API: &str = "operator/api";
 const MANIFEST: &str = "operator/manifest";
+const PKI: &str = "operator/pki";
 const TOPOLOGY: &str = "operator/topology";
 const CONFIG: &str = "sidecar/config";
 const CORE: &str = "sidecar/core";
@@ -53,12 +54,14 @@ const SERVER: &str = "sidecar/server";
 const STORE: &str = "sidecar/store";
 const STORE_POSTGRES: &str = "sidecar/store-postgres";
 const STORE_SQLITE: &str = "sidecar/store-sqlite";
+const TLS: &str = "sidecar/tls";
 const HARNESS: &str = "tests/harness";
 
 /// Every room of the workspace, in the order of the folders.
 pub const TABLE: &[Row] = &[
     row(API, Rank::Pure, &[]),
     row(MANIFEST, Rank::Pure, &[API, TOPOLOGY, FILTER, MODEL]),
+    row(PKI, Rank::Driver, &[MODEL]),
     row(TOPOLOGY, Rank::Pure, &[FILTER, MODEL]),
     row(
         "sidecar",
@@ -122,11 +125,13 @@ pub const TABLE: &[Row] = &[
             STORE,
             STORE_POSTGRES,
             STORE_SQLITE,
+            TLS,
         ],
     ),
     row(STORE, Rank::Pure, &[MODEL]),
     row(STORE_POSTGRES, Rank::Driver, &[MODEL, STORE]),
     row(STORE_SQLITE, Rank::Driver, &[MODEL, STORE]),
+    row(TLS, Rank::Driver, &[MODEL]),
     row(
         "tests/bench",
         Rank::Test,

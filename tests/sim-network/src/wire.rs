@@ -40,7 +40,7 @@ async fn dial(address: Uri) -> io::Result<Carrier> {
 
 /// How locations reach each other.
 pub fn dialler() -> Dialler {
-    Dialler::new(|address| Box::pin(dial(address)))
+    Dialler::new(|address, _| Box::pin(dial(address)))
 }
 
 /// How clients reach a location: dialled when first used, and again after every loss of the connection.

@@ -1,6 +1,6 @@
 //! Values, alone and together.
 
-use tidelog_config::{ByteSize, Config, Dial, ExportFilter, Span, Sqlite, Storage, Witness};
+use tidelog_config::{ByteSize, Config, Dial, ExportFilter, Span, Sqlite, Storage, Tls, Witness};
 use tidelog_filter::OnError;
 
 use crate::fixture::{filter, incoming, location, outgoing, peers, postgres, problems, small};
@@ -46,6 +46,27 @@ fn plain_text_beyond_loopback_must_be_asked_for_by_name() {
     c.listen.metrics = "0.0.0.0:7441".parse().unwrap();
     c.listen.health = "0.0.0.0:7442".parse().unwrap();
     assert!(problems(&c).is_empty());
+}
+
+#[test]
+fn certificates_open_the_ports_for_locations_and_administrators_beyond_loopback() {
+    let mut c = small();
+    c.tls = Some(tls());
+    let everywhere = |port| std::net::SocketAddr::from(([0, 0, 0, 0], port));
+    c.listen.replication = everywhere(7443);
+    c.listen.admin = everywhere(7444);
+    assert_eq!(problems(&c), [""; 0]);
+    c.listen.api = everywhere(7440);
+    assert!(problems(&c)[0].starts_with("listen.api: 0.0.0.0:7440 is beyond loopback"));
+    c.listen.api = small().listen.api;
+    c.insecure = true;
+    assert!(problems(&c)[0].starts_with("insecure: "));
+}
+
+fn tls() -> Tls {
+    let yaml =
+        "{certificateFile: tls.crt, keyFile: tls.key, trustDirectory: trust, namespace: shop}";
+    serde_json::from_value(serde_yaml::from_str(yaml).unwrap()).unwrap()
 }
 
 /// A change, and what the problem that it causes says; nothing when it causes none.
@@ -204,6 +225,34 @@ fn values_that_do_not_fit_together_are_refused() {
         (
             |c| c.writer.queue_bytes = ByteSize::mib(1),
             &["writer.queueBytes", "16Mi"],
+        ),
+        (
+            |c| {
+                let domain = "no/domain".to_owned();
+                c.tls = Some(Tls {
+                    trust_domain: domain,
+                    ..tls()
+                });
+            },
+            &["tls: spiffe://no/domain/tidelog/shop/orders/eu is no identity"],
+        ),
+        (
+            |c| {
+                c.tls = Some(Tls {
+                    key_file: "".into(),
+                    ..tls()
+                });
+            },
+            &["tls.keyFile", "must name a file"],
+        ),
+        (
+            |c| {
+                c.tls = Some(Tls {
+                    reload: Span::millis(1),
+                    ..tls()
+                });
+            },
+            &["tls.reload"],
         ),
         (
             |c| c.application.name = "a\0b".into(),

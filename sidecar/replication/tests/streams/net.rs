@@ -192,7 +192,6 @@ impl Net {
                 location: name(at),
                 settings: self.settings(at),
                 tuning: self.tuning,
-                tls: None,
                 clock: Arc::new(wall),
                 random: Arc::new(rand::random),
             },

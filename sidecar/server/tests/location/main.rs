@@ -5,4 +5,5 @@ mod edges;
 mod frames;
 mod limits;
 mod oversize;
+mod secured;
 mod support;

@@ -1,6 +1,8 @@
 //! The wire between locations, who is let in, pauses, the ports of a location, and the bytes that are digested and sealed.
 
-use super::programs::{ALGEBRA, ENDLESS, LOCATION, PROPERTIES, PROTO, RULES, SERVER_WIRE, STREAMS};
+use super::programs::{
+    ALGEBRA, ENDLESS, HANDSHAKES, LOCATION, PROPERTIES, PROTO, RULES, SERVER_WIRE, STREAMS,
+};
 use crate::mutant::{Expected, Killer, Mutant};
 
 const fn caught(id: &'static str, what: &'static str, killers: &'static [Killer]) -> Mutant {
@@ -32,6 +34,26 @@ pub const MUTANTS: &[Mutant] = &[
         "what-was-read-is-no-evidence",
         "a loss of events of others alone is told of nowhere",
         &[STREAMS.case("loss::a_location_without_own_events_says_so_by_what_was_read_of_it")],
+    ),
+    caught(
+        "certificate-of-another-log",
+        "a certificate for another log, namespace or trust domain counts",
+        &[HANDSHAKES.case("another_log_namespace_domain_or_role_is_not_a_peer")],
+    ),
+    caught(
+        "any-authority-vouches",
+        "every known authority may vouch for every location",
+        &[HANDSHAKES.case("an_authority_vouches_for_its_own_locations_only")],
+    ),
+    caught(
+        "any-guest-let-in",
+        "who comes is not compared with who may",
+        &[HANDSHAKES.case("own_people_come_in_by_their_role")],
+    ),
+    caught(
+        "certificate-of-a-connection-forgotten",
+        "whose certificate a connection has shown is forgotten",
+        &[LOCATION.case("secured::a_location_speaks_for_itself_only_and_over_an_edge_only")],
     ),
     caught(
         "certificate-not-compared",

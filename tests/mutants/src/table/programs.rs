@@ -12,6 +12,11 @@ pub const CORE: Program = Program {
     package: "tidelog-core",
     name: "tidelog_core",
 };
+/// Who comes in with which certificate.
+pub const HANDSHAKES: Program = Program {
+    package: "tidelog-tls",
+    name: "handshakes",
+};
 /// Cases beside the code of the model.
 pub const MODEL: Program = Program {
     package: "tidelog-model",
