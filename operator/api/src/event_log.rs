@@ -67,24 +67,24 @@ pub struct EventLogSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub locations: Vec<Location>,
-    /// Where a location keeps its copy, unless it says so itself; absent: managed with its defaults.
+    /// Where a location keeps its copy, unless it says so itself: exactly one of managed, cloudNativePg, external; absent: managed with its defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
     /// Sidecars per location: one fenced writer, the others warm standbys.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 5))]
     pub replicas: i32,
-    /// Certificates between locations; absent: the operator issues them from a CA Secret.
+    /// Certificates between locations: at most one of issuerRef, secretName, insecure; none of them: the operator issues them from a CA Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
-    /// How the replication port is offered to other locations.
+    /// How the replication port is offered to other locations: None (this location dials out), ClusterIP, NodePort, LoadBalancer, or TLSRoute of the Gateway API.
     #[serde(default)]
     pub expose: Expose,
     /// Pod template: your application beside the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub template: Option<PodTemplate>,
-    /// What happens to volumes, witness and CA Secret when this object is deleted.
+    /// What happens to volumes, witness and CA Secret when this object is deleted: Retain keeps them for the next object of that name, Delete takes them along.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Stops replication on every edge of this log; appends go on.
@@ -130,7 +130,7 @@ pub struct Location {
     /// Which events appended here may leave; no link can widen it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export_filter: Option<ExportFilter>,
-    /// Where this location keeps its copy, instead of what the log says.
+    /// Where this location keeps its copy, instead of what the log says: exactly one of managed, cloudNativePg, external.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
     /// Active, or Decommissioned before the location leaves the list.

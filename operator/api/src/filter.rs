@@ -36,7 +36,7 @@ pub struct ExportFilter {
     /// CEL over `event`, `source` and `target`; an event leaves when it is true.
     #[schemars(schema_with = "crate::schema::cel")]
     pub cel: String,
-    /// What happens to an event on which the expression fails.
+    /// What happens to an event on which the expression fails: Stall stops the edge and names the event, Drop leaves it out, Pass lets it through.
     #[serde(default)]
     pub on_error: OnError,
 }
@@ -59,7 +59,7 @@ pub struct LinkFilter {
     /// CEL over `event`, `source` and `target`; an event passes when it is true. Guard keys that may be absent with has(...).
     #[schemars(schema_with = "crate::schema::cel")]
     pub cel: String,
-    /// What happens to an event on which the expression fails.
+    /// What happens to an event on which the expression fails: Stall stops the edge and names the event, Drop leaves it out, Pass lets it through.
     #[serde(default)]
     pub on_error: OnError,
 }

@@ -150,6 +150,7 @@ pub const TABLE: &[Row] = &[
             HARNESS,
         ],
     ),
+    row("tests/cluster", Rank::Test, &[API, MANIFEST]),
     row(
         "tests/docs",
         Rank::Test,

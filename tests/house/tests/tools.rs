@@ -340,8 +340,8 @@ fn a_go_that_is_too_old_fetches_a_newer_one_to_build_grpcurl() -> Result<()> {
     assert_eq!(stdout(&output), built.display().to_string());
     assert_eq!(fs::read_to_string(built)?.trim(), "newer");
     ensure!(
-        !tools.path().join("newer-go").exists(),
-        "the newer Go is left behind"
+        !tools.path().join("go-fetch").exists(),
+        "what was fetched lies around twice"
     );
     Ok(())
 }

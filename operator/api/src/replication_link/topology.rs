@@ -45,10 +45,10 @@ pub struct HubAndSpoke {
     /// The locations around it.
     #[schemars(schema_with = "crate::schema::locations")]
     pub spokes: Vec<String>,
-    /// Which way events flow.
+    /// Which way events flow: Both, HubToSpokes or SpokesToHub.
     #[serde(default)]
     pub direction: HubDirection,
-    /// Who opens the connections.
+    /// Who opens the connections: Auto (the target, if the source has an endpoint, else the source) or Spoke.
     #[serde(default)]
     pub dial: DialSide,
 }
@@ -88,7 +88,7 @@ pub struct PointToPoint {
     /// The location that copies.
     #[schemars(schema_with = "crate::schema::label")]
     pub target: String,
-    /// Which way events flow.
+    /// Which way events flow: OneWay or Both.
     #[serde(default)]
     pub direction: PointDirection,
 }

@@ -1,0 +1,96 @@
+//! `kubectl` as a person runs it.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+/// `kubectl` for one user and one namespace.
+#[derive(Debug, Clone)]
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+    namespace: Option<String>,
+}
+
+/// What it said.
+#[derive(Debug)]
+pub struct Answer {
+    /// The command, for messages.
+    pub command: String,
+    /// Whether it went well.
+    pub success: bool,
+    /// Standard output.
+    pub output: String,
+    /// Standard error.
+    pub errors: String,
+}
+
+impl Kubectl {
+    pub(crate) fn new(program: PathBuf, kubeconfig: PathBuf) -> Self {
+        Self {
+            program,
+            kubeconfig,
+            namespace: None,
+        }
+    }
+
+    /// For commands in a namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, name: &str) -> Self {
+        self.namespace = Some(name.to_owned());
+        self
+    }
+
+    /// Runs it.
+    pub fn run(&self, arguments: &[&str]) -> Result<Answer> {
+        self.run_with(arguments, "")
+    }
+
+    /// Runs it with something on standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<Answer> {
+        let mut command = Command::new(&self.program);
+        command.arg("--kubeconfig").arg(&self.kubeconfig);
+        if let Some(namespace) = &self.namespace {
+            command.args(["--namespace", namespace]);
+        }
+        let mut child = command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("start kubectl")?;
+        let mut pipe = child.stdin.take().context("its input")?;
+        pipe.write_all(input.as_bytes())?;
+        drop(pipe);
+        let output = child.wait_with_output()?;
+        Ok(Answer {
+            command: format!("kubectl {}", arguments.join(" ")),
+            success: output.status.success(),
+            output: String::from_utf8(output.stdout)?,
+            errors: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// `kubectl apply` of a manifest.
+    pub fn apply(&self, manifest: &str) -> Result<Answer> {
+        self.run_with(&["apply", "-f", "-"], manifest)
+    }
+
+    /// An object as JSON.
+    pub fn get(&self, object: &str) -> Result<Value> {
+        let answer = self.run(&["get", object, "-o", "json"])?.done()?;
+        Ok(serde_json::from_str(&answer.output)?)
+    }
+}
+
+impl Answer {
+    /// The answer itself, when the command went well.
+    pub fn done(self) -> Result<Self> {
+        ensure!(self.success, "{}: {}", self.command, self.errors.trim());
+        Ok(self)
+    }
+}

@@ -1,0 +1,9 @@
+//! Real Kubernetes for tests: an API server with its store ([`ApiServer`]), and what `kubectl` says about it.
+//!
+//! The programs are built once from their modules and kept outside of the checkout; `kit/` has the scripts, which a person can call as well.
+
+mod api_server;
+mod kubectl;
+
+pub use api_server::ApiServer;
+pub use kubectl::{Answer, Kubectl};

@@ -1,0 +1,6 @@
+//! What a real API server does with the custom resources.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod admission;
+mod definitions;
+mod reading;
