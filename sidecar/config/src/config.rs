@@ -15,7 +15,7 @@ use crate::logging::Logging;
 use crate::storage::{Fields, Storage};
 use crate::tls::Tls;
 use crate::tuning::{Reader, Replication, Writer};
-use crate::value::{Endpoint, Hash64};
+use crate::value::{Endpoint, Hash64, Span};
 use crate::{env, validate};
 
 /// Bytes of a configuration file.
@@ -101,6 +101,32 @@ pub struct Application {
 pub struct Witness {
     /// The file, outside of the database's folder: whoever copies or restores the one must not take the other along.
     pub file: PathBuf,
+    /// An operator writes the file, and this process only reads it: it is mounted, and may lag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<WitnessByOperator>,
+}
+
+/// A witness that an operator writes where the next process finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WitnessByOperator {
+    /// A folder that outlives the process but not the pod: what it holds tells a process that was killed that nothing is missing.
+    pub folder: PathBuf,
+    /// How long a start waits for the operator's word that it is recorded; without it this location begins a new incarnation. 0 s to 1 h.
+    #[serde(default = "record_wait")]
+    pub record_wait: Span,
+    /// How long an empty database waits for the operator's word that this location has never existed; without it it begins in a later incarnation
+    /// than the first. 0 s to 1 h.
+    #[serde(default = "grant_wait")]
+    pub grant_wait: Span,
+}
+
+fn record_wait() -> Span {
+    Span::secs(10)
+}
+
+fn grant_wait() -> Span {
+    Span::secs(30)
 }
 
 impl Config {

@@ -157,7 +157,10 @@ pub const VARIABLES: [Variable; 14] = [
         name: "TIDELOG_WITNESS_FILE",
         field: "witness.file",
         apply: |c, v| {
-            c.witness = Some(Witness { file: v.into() });
+            c.witness = Some(Witness {
+                file: v.into(),
+                operator: None,
+            });
             Ok(())
         },
     },

@@ -35,7 +35,7 @@ mod tuning;
 mod validate;
 mod value;
 
-pub use config::{Application, Config, FILE_BYTES_MAX, Witness};
+pub use config::{Application, Config, FILE_BYTES_MAX, Witness, WitnessByOperator};
 pub use edge::{
     Batch, Dial, EdgeFilter, Edges, ExportFilter, Incoming, LagThreshold, Outgoing, Peer,
 };

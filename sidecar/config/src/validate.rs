@@ -121,6 +121,13 @@ impl Found {
                 let apart = directory
                     .filter(|d| !d.as_os_str().is_empty())
                     .is_none_or(|d| !witness.file.starts_with(d));
+                if let Some(by) = &witness.operator {
+                    let named = by.folder.file_name().is_some();
+                    self.check(named, "witness.operator.folder", || "must name a folder".to_owned());
+                    let (none, hour) = (Span::millis(0), Span::secs(3_600));
+                    self.span("witness.operator.recordWait", by.record_wait, none, hour);
+                    self.span("witness.operator.grantWait", by.grant_wait, none, hour);
+                }
                 self.check(apart, "witness.file", || {
                     "lies in the database's folder; a copy of that folder would take it along, and a loss would not be noticed"
                         .to_owned()

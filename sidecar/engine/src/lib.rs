@@ -41,4 +41,4 @@ pub use read::{ReadItem, ReadRequest, Reading};
 pub use reader::{IdPage, LogReader, PageQuery, ReadPage, TailSize, ViewWatch};
 pub use selection::{Predicate, Selection};
 pub use subscription::{Start, SubscribeRequest, Subscription, SubscriptionItem};
-pub use witness::{FileWitness, WitnessKeeper};
+pub use witness::{FileWitness, Recorded, WitnessKeeper};

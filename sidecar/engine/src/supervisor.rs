@@ -24,6 +24,7 @@ use crate::errors::Closed;
 use crate::log::{Command, LogCounters, LogPhase, LogStatus};
 use crate::options::LogOptions;
 use crate::publish::Publisher;
+use crate::witness::Recorded;
 pub(crate) use lease::take_lease;
 
 /// Why an attempt to become the writer did not succeed.
@@ -237,14 +238,17 @@ impl Supervisor {
         let store = self.options.store.clone();
         let state = self.take_lease(nonce).await?;
         let instance = store.instance().await?;
-        let (state, raised) = self.prove_or_raise(nonce, state, &instance).await?;
-        let head = ProvenHead {
-            sequence: state.head,
-            hash: state.hash,
-        };
-        self.options
-            .witness
-            .begin(nonce, state.incarnation(), &instance, head)?;
+        let (mut state, mut raised) = self.prove_or_raise(nonce, state, &instance).await?;
+        let mut recorded = self.begin(nonce, &state, &instance).await?;
+        if recorded == Recorded::NotYet && !raised && !mutant!("unrecorded-writer-goes-on") {
+            state = self.raise_unrecorded(nonce, &state).await?;
+            raised = true;
+            recorded = self.begin(nonce, &state, &instance).await?;
+        }
+        if recorded == Recorded::NotYet {
+            tracing::warn!(log = %self.options.log, location = %self.options.location, "serves without being known to the witness");
+        }
+        let head = head_of(&state);
         self.legacy = Legacy::default();
         if raised || self.proven.is_none() {
             self.proven = Some((head, state.version_vector.clone()));
@@ -272,6 +276,37 @@ impl Supervisor {
             s.phase = LogPhase::Serving;
         });
         Ok((writer, instance))
+    }
+
+    /// Tells the witness who is about to serve.
+    async fn begin(
+        &self,
+        nonce: u64,
+        state: &LogState,
+        instance: &InstanceId,
+    ) -> Result<Recorded, StartError> {
+        let witness = self.options.witness.clone();
+        let telling = witness.begin(nonce, state.incarnation(), instance, head_of(state));
+        Ok(self.keeping_the_lease(nonce, telling).await??)
+    }
+
+    /// Waits for something, and keeps the lease as long as it takes.
+    async fn keeping_the_lease<T>(
+        &self,
+        nonce: u64,
+        waiting: impl Future<Output = T>,
+    ) -> Result<T, StartError> {
+        tokio::pin!(waiting);
+        loop {
+            tokio::select! {
+                done = &mut waiting => return Ok(done),
+                () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
+            }
+            if !self.options.store.renew_lease(&self.lease(nonce)).await? {
+                let lost = "another process has become the writer meanwhile".to_owned();
+                return Err(StoreError::Unavailable(lost).into());
+            }
+        }
     }
 
     /// How long lost events may still be on their way back. A restart does not bring them back: what counts is the raise.
@@ -382,11 +417,18 @@ impl Supervisor {
             tracing::warn!(log = %self.options.log, location = %self.options.location, "clean stop not recorded: it is not certain that the lease is held here; the next start has to prove continuity otherwise");
             return;
         };
-        if let Err(error) = self.options.witness.clean_stop(head) {
+        if let Err(error) = self.options.witness.clean_stop(head).await {
             tracing::warn!(%error, "clean stop not recorded; the next start has to prove continuity otherwise");
         }
         if let Err(error) = self.options.store.release_lease(nonce).await {
             tracing::warn!(%error, "lease not given back; a successor waits until it runs out");
         }
+    }
+}
+
+fn head_of(state: &LogState) -> ProvenHead {
+    ProvenHead {
+        sequence: state.head,
+        hash: state.hash,
     }
 }

@@ -6,32 +6,51 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use tidelog_core::{ProvenHead, Witness};
 use tidelog_model::{ChainHash, Digest, Incarnation, mutant};
 use tidelog_store::InstanceId;
 
+/// Whether something is where the next start will find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is.
+    Yes,
+    /// Nobody has confirmed it in time; it may be recorded later.
+    NotYet,
+}
+
 /// Keeps the witness of one location.
 ///
-/// All calls are short and may block. `raise`, `begin` and `clean_stop` are durable when they return; `committed` survives the end of the
-/// process, not the end of the machine: a lost machine is told apart from a lost database by what `begin` recorded.
+/// What returns [`Recorded::Yes`] is durable then, and outside of the database's backup domain. `committed` survives the end of the process, not the
+/// end of the machine: a lost machine is told apart from a lost database by what `begin` recorded. The calls that are not `async` are short and
+/// may block. Cancel safe: a call that is dropped may have been recorded or not.
+#[async_trait]
 pub trait WitnessKeeper: Send + Sync + 'static {
-    /// What the witness says, `None` when there is none.
+    /// What the witness says, `None` when there is none. It holds no `committed` head unless every commit was recorded before its answer: one that lags
+    /// would prove too much.
     fn load(&self) -> io::Result<Option<Witness>>;
+    /// Whether a location with an empty database, of which this witness knows nothing, has never existed. May wait for somebody who knows; in doubt it
+    /// says no.
+    async fn is_new(&self) -> bool {
+        true
+    }
     /// Fixes a new incarnation before the database knows it.
-    fn raise(&self, incarnation: Incarnation) -> io::Result<()>;
-    /// Records the writer and its database before it serves. A clean stop recorded earlier is void from here on.
-    fn begin(
+    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded>;
+    /// Records the writer and its database before it serves. A clean stop recorded earlier is void from here on. An error: another writer was
+    /// recorded meanwhile, or nothing can be recorded; look at the witness again before the next attempt.
+    async fn begin(
         &self,
         writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
-    ) -> io::Result<()>;
+    ) -> io::Result<Recorded>;
     /// Records a committed head, before its answer or any frame leaves. Not recorded once another writer has begun: it has raised, and nothing
     /// that this one commits can be continued without a raise of its own.
     fn committed(&self, head: ProvenHead) -> io::Result<()>;
-    /// Records the final head of a clean stop; an error once another writer has begun.
-    fn clean_stop(&self, head: ProvenHead) -> io::Result<()>;
+    /// Records the final head of a clean stop; an error once another writer has begun, or when nobody has confirmed it in time.
+    async fn clean_stop(&self, head: ProvenHead) -> io::Result<()>;
 }
 
 const SLOT: usize = 1024;
@@ -61,6 +80,11 @@ impl FileWitness {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Takes over everything that another witness knows.
+    pub fn take_over(&self, witness: &Witness) -> io::Result<()> {
+        self.begin_change(|w| w.clone_from(witness))
     }
 
     /// A change at the beginning of a writer: another process may have written since this one did, so the file is read anew.
@@ -124,6 +148,7 @@ impl FileWitness {
     }
 }
 
+#[async_trait]
 impl WitnessKeeper for FileWitness {
     fn load(&self) -> io::Result<Option<Witness>> {
         let file = match File::open(&self.path) {
@@ -141,17 +166,18 @@ impl WitnessKeeper for FileWitness {
         Ok(found.map(|(_, witness)| witness))
     }
 
-    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
-        self.begin_change(|w| w.incarnation = w.incarnation.max(incarnation))
+    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
+        self.begin_change(|w| w.incarnation = w.incarnation.max(incarnation))?;
+        Ok(Recorded::Yes)
     }
 
-    fn begin(
+    async fn begin(
         &self,
         writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
-    ) -> io::Result<()> {
+    ) -> io::Result<Recorded> {
         self.begin_change(|w| {
             w.incarnation = w.incarnation.max(incarnation);
             w.instance = Some(instance.clone());
@@ -160,7 +186,8 @@ impl WitnessKeeper for FileWitness {
             }
             w.committed = Some(head);
             w.writer = Some(writer);
-        })
+        })?;
+        Ok(Recorded::Yes)
     }
 
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
@@ -170,7 +197,7 @@ impl WitnessKeeper for FileWitness {
         self.change(false, |w| w.committed = Some(head))
     }
 
-    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+    async fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
         if self.is_superseded()? {
             return Err(io::Error::other(
                 "another process has begun to serve this location since, perhaps on a copy of the database",
@@ -323,14 +350,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_was_recorded_last_is_read_back() {
+    #[tokio::test]
+    async fn what_was_recorded_last_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("witness/orders/eu");
         let witness = FileWitness::new(&path);
         assert_eq!(witness.load().unwrap(), None);
         witness
             .begin(7, Incarnation(1), &instance(), head(3))
+            .await
             .unwrap();
         for n in 4..10 {
             witness.committed(head(n)).unwrap();
@@ -340,25 +368,28 @@ mod tests {
         assert_eq!(found.instance, Some(instance()));
         assert_eq!(found.writer, Some(7));
         assert_eq!(found.clean_stop, None);
-        witness.clean_stop(head(9)).unwrap();
+        witness.clean_stop(head(9)).await.unwrap();
         let again = FileWitness::new(&path);
         assert_eq!(again.load().unwrap().unwrap().clean_stop, Some(head(9)));
         again
             .begin(7, Incarnation(1), &instance(), head(9))
+            .await
             .unwrap();
         assert_eq!(again.load().unwrap().unwrap().clean_stop, None);
     }
 
-    #[test]
-    fn a_process_that_takes_over_again_writes_on_where_the_other_one_stopped() {
+    #[tokio::test]
+    async fn a_process_that_takes_over_again_writes_on_where_the_other_one_stopped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w");
         let (first, second) = (FileWitness::new(&path), FileWitness::new(&path));
         first
             .begin(7, Incarnation(1), &instance(), head(1))
+            .await
             .unwrap();
         second
             .begin(8, Incarnation(1), &instance(), head(1))
+            .await
             .unwrap();
         for n in 2..9 {
             second.committed(head(n)).unwrap();
@@ -366,6 +397,7 @@ mod tests {
         second.raise(Incarnation(5)).unwrap();
         first
             .begin(7, Incarnation(1), &instance(), head(8))
+            .await
             .unwrap();
         first.committed(head(9)).unwrap();
         let found = FileWitness::new(&path).load().unwrap().unwrap();
@@ -373,36 +405,39 @@ mod tests {
         assert_eq!(found.incarnation, Incarnation(5));
     }
 
-    #[test]
-    fn a_writer_that_another_one_has_followed_records_nothing_any_more() {
+    #[tokio::test]
+    async fn a_writer_that_another_one_has_followed_records_nothing_any_more() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w");
         let (original, clone) = (FileWitness::new(&path), FileWitness::new(&path));
         original
             .begin(7, Incarnation(1), &instance(), head(1))
+            .await
             .unwrap();
         original.committed(head(2)).unwrap();
         clone.raise(Incarnation(5)).unwrap();
         clone
             .begin(8, Incarnation(5), &instance(), head(2))
+            .await
             .unwrap();
         original.committed(head(3)).unwrap();
-        assert!(original.clean_stop(head(3)).is_err());
+        assert!(original.clean_stop(head(3)).await.is_err());
         let found = FileWitness::new(&path).load().unwrap().unwrap();
         assert_eq!(
             (found.writer, found.committed, found.clean_stop),
             (Some(8), Some(head(2)), None)
         );
-        clone.clean_stop(head(4)).unwrap();
+        clone.clean_stop(head(4)).await.unwrap();
     }
 
-    #[test]
-    fn a_torn_write_leaves_the_slot_before() {
+    #[tokio::test]
+    async fn a_torn_write_leaves_the_slot_before() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w");
         let witness = FileWitness::new(&path);
         witness
             .begin(7, Incarnation(1), &instance(), head(1))
+            .await
             .unwrap();
         witness.committed(head(2)).unwrap();
         witness.committed(head(3)).unwrap();

@@ -21,6 +21,7 @@ pub mod listen;
 pub mod location;
 pub mod metrics;
 mod oversize;
+mod recorded;
 mod recovered;
 mod render;
 mod secured;

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::describe::{About, Describe};
 use crate::listen::{self, ListenError};
+use crate::recorded::RecordedWitness;
 use crate::secured::{Guests, secured};
 use crate::serve::Door;
 use crate::surroundings::Surroundings;
@@ -103,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
     pub(crate) tls: Option<Tls>,
     pub(crate) clock: Clock,
+    /// The witness, where an operator keeps it.
+    pub(crate) witness: Option<Arc<RecordedWitness>>,
     pub(crate) options: LocationOptions,
     config: Arc<RwLock<Config>>,
 }
@@ -318,6 +321,10 @@ impl RunningLocation {
         let host = host.nodename().to_string_lossy();
         let run = (on.random)() as u32;
         let owner = render::owner(&config.location, &host, std::process::id(), run);
+        let witness = render::recorded_witness(&config, &on);
+        if let Some(witness) = &witness {
+            on.witness.get_or_insert(witness.clone());
+        }
         let log = LogHandle::start(render::log_options(
             &config,
             &on,
@@ -348,6 +355,7 @@ impl RunningLocation {
             stopping: CancellationToken::new(),
             tls: tls.clone(),
             clock: on.clock.clone(),
+            witness,
             options,
             config: Arc::new(RwLock::new(config)),
         };

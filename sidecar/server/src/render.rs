@@ -11,6 +11,7 @@ use tidelog_replication::{ReplicationOptions, ReplicationSettings, Tuning};
 use tidelog_store::{LogStore, RequestRetention};
 
 use crate::location::StartError;
+use crate::recorded::{Patience, RecordedWitness};
 use crate::surroundings::Surroundings;
 use crate::witness::MemoryWitness;
 
@@ -33,6 +34,19 @@ pub(crate) fn stamp(config: &Config) -> Stamp {
         application_version: config.application.version.clone(),
         plan_id: config.plan_id.0,
     }
+}
+
+/// The witness, where an operator keeps it.
+pub(crate) fn recorded_witness(config: &Config, on: &Surroundings) -> Option<Arc<RecordedWitness>> {
+    let witness = config.witness.as_ref()?;
+    let by = witness.operator.as_ref()?;
+    let patience = Patience {
+        record: by.record_wait.get(),
+        grant: by.grant_wait.get(),
+    };
+    let process = (on.random)();
+    let witness = RecordedWitness::new(&witness.file, &by.folder, process, patience);
+    Some(Arc::new(witness))
 }
 
 pub(crate) fn log_options(

@@ -21,7 +21,13 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
     let context = Context::of(shared);
     let view = shared.log.reader().view();
     let status = shared.log.status().borrow().clone();
-    let (state, message) = state(&status.phase, status.recovering);
+    let witness = shared.witness.as_ref().map(|w| w.exchange());
+    let (mut state, mut message) = state(&status.phase, status.recovering);
+    if witness.as_ref().is_some_and(|w| w.asks_whether_new) {
+        state = v1::LocationState::AwaitingIncarnation;
+        "the database is empty: waiting to be told whether this location has ever existed"
+            .clone_into(&mut message);
+    }
     let here = matches!(status.phase, LogPhase::Serving);
     let writer = match &status.phase {
         LogPhase::Serving => Some(v1::Writer {
@@ -66,6 +72,14 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
         build: Some(build()),
         started_at: Some(timestamp_from_micros(shared.started_at_micros)),
         certificates: shared.tls.as_ref().map(certificates),
+        witness: witness.map(|exchange| {
+            let (revision, record) = exchange.wanted.unwrap_or_default();
+            v1::WitnessRecord {
+                revision,
+                record,
+                recorded_revision: exchange.recorded,
+            }
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tidelog_core::{ProvenHead, Witness};
-use tidelog_engine::WitnessKeeper;
+use tidelog_engine::{Recorded, WitnessKeeper};
 use tidelog_model::Incarnation;
 use tidelog_store::InstanceId;
 
@@ -22,21 +22,22 @@ impl MemoryWitness {
     }
 }
 
+#[tonic::async_trait]
 impl WitnessKeeper for MemoryWitness {
     fn load(&self) -> io::Result<Option<Witness>> {
         Ok(self.lock().clone())
     }
-    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
+    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.change(|w| w.incarnation = w.incarnation.max(incarnation));
-        Ok(())
+        Ok(Recorded::Yes)
     }
-    fn begin(
+    async fn begin(
         &self,
         writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
-    ) -> io::Result<()> {
+    ) -> io::Result<Recorded> {
         self.change(|w| {
             w.incarnation = w.incarnation.max(incarnation);
             w.instance = Some(instance.clone());
@@ -44,13 +45,13 @@ impl WitnessKeeper for MemoryWitness {
             w.committed = Some(head);
             w.writer = Some(writer);
         });
-        Ok(())
+        Ok(Recorded::Yes)
     }
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
         self.change(|w| w.committed = Some(head));
         Ok(())
     }
-    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+    async fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
         self.change(|w| w.clean_stop = Some(head));
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use arbitrary::{Result, Unstructured};
+use futures_util::FutureExt as _;
 use tidelog_core::{ProvenHead, Witness};
 use tidelog_engine::{FileWitness, WitnessKeeper};
 use tidelog_model::{ChainHash, Incarnation};
@@ -47,6 +48,11 @@ fn instance(started: Option<&str>) -> InstanceId {
     }
 }
 
+/// A file has nothing to wait for.
+fn at_once<T>(recording: impl Future<Output = T>) -> T {
+    recording.now_or_never().expect("a file does not wait")
+}
+
 impl Bench {
     fn new() -> Self {
         let folder = folder();
@@ -60,12 +66,16 @@ impl Bench {
         };
         let started = instance(Some("2026-11-21 10:00:00"));
         for step in 0..16u64 {
+            let begin = |writer, incarnation, instance: &InstanceId, at| {
+                let begun = keeper.begin(writer, incarnation, instance, head(at));
+                at_once(begun).map(|_| ())
+            };
             let recorded = match step {
-                0 => keeper.raise(Incarnation(1)),
-                1 => keeper.begin(7, Incarnation(1), &started, head(0)),
-                8 => keeper.clean_stop(head(step)),
-                9 => keeper.raise(Incarnation(1_700_000_000)),
-                10 => keeper.begin(8, Incarnation(1_700_000_000), &instance(None), head(step)),
+                0 => keeper.raise(Incarnation(1)).map(|_| ()),
+                1 => begin(7, Incarnation(1), &started, 0),
+                8 => at_once(keeper.clean_stop(head(step))),
+                9 => keeper.raise(Incarnation(1_700_000_000)).map(|_| ()),
+                10 => begin(8, Incarnation(1_700_000_000), &instance(None), step),
                 _ => keeper.committed(head(step)),
             };
             recorded.expect("a file can be written");

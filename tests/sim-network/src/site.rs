@@ -9,7 +9,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use tidelog_config::Config;
 use tidelog_core::{ProvenHead, Witness};
-use tidelog_engine::WitnessKeeper;
+use tidelog_engine::{Recorded, WitnessKeeper};
 use tidelog_model::Incarnation;
 use tidelog_server::{LocationOptions, Network, RunningLocation, Surroundings};
 use tidelog_store::InstanceId;
@@ -122,23 +122,24 @@ impl Remembered {
     }
 }
 
+#[tonic::async_trait]
 impl WitnessKeeper for Remembered {
     fn load(&self) -> io::Result<Option<Witness>> {
         Ok(lock(&self.0).clone())
     }
 
-    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
+    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.change(|w| w.incarnation = w.incarnation.max(incarnation));
-        Ok(())
+        Ok(Recorded::Yes)
     }
 
-    fn begin(
+    async fn begin(
         &self,
         writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
-    ) -> io::Result<()> {
+    ) -> io::Result<Recorded> {
         self.change(|w| {
             w.incarnation = w.incarnation.max(incarnation);
             w.instance = Some(instance.clone());
@@ -146,7 +147,7 @@ impl WitnessKeeper for Remembered {
             w.committed = Some(head);
             w.writer = Some(writer);
         });
-        Ok(())
+        Ok(Recorded::Yes)
     }
 
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
@@ -154,7 +155,7 @@ impl WitnessKeeper for Remembered {
         Ok(())
     }
 
-    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+    async fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
         self.change(|w| w.clean_stop = Some(head));
         Ok(())
     }

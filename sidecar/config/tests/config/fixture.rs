@@ -76,6 +76,7 @@ pub fn postgres(c: &mut Config, uri: Option<&str>, file: Option<&str>, max_conne
     });
     c.witness = Some(Witness {
         file: "witness".into(),
+        operator: None,
     });
 }
 

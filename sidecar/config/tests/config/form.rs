@@ -218,7 +218,10 @@ fn any_config() -> impl Strategy<Value = Config> {
             c.application.version = version.parse().unwrap();
             c.writer.queue_bytes = ByteSize::bytes(b);
             c.writer.lease = Span::millis(millis);
-            c.witness = Some(Witness { file: path });
+            c.witness = Some(Witness {
+                file: path,
+                operator: None,
+            });
             for (peer, dial, cel, on_error) in edges {
                 let mut edge = outgoing(&peer, if dial { Dial::Source } else { Dial::Target });
                 let on_error = if on_error {

@@ -107,6 +107,7 @@ fn values_that_do_not_fit_together_are_refused() {
                 });
                 c.witness = Some(Witness {
                     file: "data/witness".into(),
+                    operator: None,
                 });
             },
             &["witness.file", "database's folder"],
@@ -118,6 +119,7 @@ fn values_that_do_not_fit_together_are_refused() {
                 });
                 c.witness = Some(Witness {
                     file: "data2/witness".into(),
+                    operator: None,
                 });
             },
             &[],

@@ -11,6 +11,7 @@ use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
 
 use super::{Legacy, StartError, Supervisor};
+use crate::witness::Recorded;
 
 /// A number drawn from the clock is at most this far ahead of it; one farther ahead follows another one that is known.
 const DRAWN_AHEAD: Duration = Duration::from_secs(1);
@@ -81,10 +82,20 @@ impl Supervisor {
                 Ok((state, false))
             }
             StartDecision::First(entry) => {
-                let state = self
-                    .raise(nonce, &state, entry, None, "the first start", true)
-                    .await?;
-                Ok((state, false))
+                let witness = self.options.witness.clone();
+                if self.keeping_the_lease(nonce, witness.is_new()).await? {
+                    let state = self
+                        .raise(nonce, &state, entry, None, "the first start", true)
+                        .await?;
+                    return Ok((state, false));
+                }
+                let entry = LineageEntry {
+                    incarnation: self.above(known),
+                    base: state.head,
+                };
+                let reason = "the database is empty, and nobody could tell whether this location has existed before";
+                let state = self.raise(nonce, &state, entry, None, reason, false);
+                Ok((state.await?, true))
             }
             StartDecision::Raise {
                 mut entry, reason, ..
@@ -129,6 +140,22 @@ impl Supervisor {
         Ok(held.is_none_or(|row| row.digest != event.digest) && !mutant!("no-late-raise"))
     }
 
+    /// The witness does not know who is about to serve, and may hold what an earlier writer left at its clean stop: a copy of the database from then
+    /// would be taken for complete, and so would the memory of a writer that stood still. In an incarnation of its own this one writes nothing that
+    /// either of them could write.
+    pub(super) async fn raise_unrecorded(
+        &mut self,
+        nonce: u64,
+        state: &LogState,
+    ) -> Result<LogState, StartError> {
+        let entry = LineageEntry {
+            incarnation: self.above(state.incarnation()),
+            base: state.head,
+        };
+        let reason = "nobody has confirmed that the witness knows of this start";
+        self.raise(nonce, state, entry, None, reason, false).await
+    }
+
     /// Fixes a new incarnation at the witness, then in the database; a late one the other way round.
     async fn raise(
         &mut self,
@@ -144,8 +171,9 @@ impl Supervisor {
         // What proves a loss is forgotten with this process. A witness that knew of the new incarnation would make the next one raise without
         // taking anything back.
         let is_late = late.is_some();
+        let mut recorded = Recorded::Yes;
         if !is_late && !mutant!("raise-unknown-to-the-witness") {
-            self.options.witness.raise(entry.incarnation)?;
+            recorded = self.options.witness.raise(entry.incarnation)?;
         }
         let guard = tidelog_store::Guard {
             incarnation: state.incarnation(),
@@ -164,9 +192,9 @@ impl Supervisor {
         }
         self.options.store.raise(&raise).await?;
         if is_late {
-            self.options.witness.raise(entry.incarnation)?;
+            recorded = self.options.witness.raise(entry.incarnation)?;
         }
-        if !witnessed {
+        if !witnessed || recorded == Recorded::NotYet {
             // Nothing outside of the database has fixed the number: wait until no second start can draw it.
             tokio::time::sleep(self.until(entry.incarnation)).await;
         }

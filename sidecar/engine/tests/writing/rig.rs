@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use tidelog_core::{AppendRequest, ProvenHead, Stamp, Witness, WriterLimits};
-use tidelog_engine::{FileWitness, LogHandle, LogOptions, ReaderOptions, WitnessKeeper};
+use tidelog_engine::{FileWitness, LogHandle, LogOptions, ReaderOptions, Recorded, WitnessKeeper};
 use tidelog_model::{Incarnation, LocationName, NewEvent};
 use tidelog_store::{InstanceId, LogStore, MemoryStore, RequestRetention};
 
@@ -119,30 +120,31 @@ impl Jammed {
     }
 }
 
+#[async_trait]
 impl WitnessKeeper for Jammed {
     fn load(&self) -> io::Result<Option<Witness>> {
         self.inner.load()
     }
-    fn raise(&self, incarnation: Incarnation) -> io::Result<()> {
+    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.check()?;
         self.inner.raise(incarnation)
     }
-    fn begin(
+    async fn begin(
         &self,
         writer: u64,
         incarnation: Incarnation,
         instance: &InstanceId,
         head: ProvenHead,
-    ) -> io::Result<()> {
+    ) -> io::Result<Recorded> {
         self.check()?;
-        self.inner.begin(writer, incarnation, instance, head)
+        self.inner.begin(writer, incarnation, instance, head).await
     }
     fn committed(&self, head: ProvenHead) -> io::Result<()> {
         self.check()?;
         self.inner.committed(head)
     }
-    fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
+    async fn clean_stop(&self, head: ProvenHead) -> io::Result<()> {
         self.check()?;
-        self.inner.clean_stop(head)
+        self.inner.clean_stop(head).await
     }
 }

@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 use crate::answer;
 use crate::location::Shared;
+use crate::recorded::RecordedWitness;
 use crate::status;
 
 /// Shortest pause between two messages of `WatchStatus`.
@@ -276,6 +277,13 @@ impl AdminService for AdminApi {
         let request = request.into_inner();
         self.shared.describe.check_log(&request.log)?;
         let view = self.log().reader().view();
+        if let Some(witness) = &self.shared.witness {
+            answer_witness(witness, &request)?;
+            return Ok(Response::new(v1::GrantIncarnationResponse {
+                incarnation: view.current().incarnation.0,
+                lineage: lineage_to_wire(&view.lineage),
+            }));
+        }
         let instance = self.log().status().borrow().instance.clone();
         let identity = instance.map(|i| i.to_string()).unwrap_or_default();
         let current = view.current().incarnation.0;
@@ -363,4 +371,27 @@ fn files(directory: &std::path::Path) -> Vec<v1::BackupFile> {
         .collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files
+}
+
+/// Hands on what an operator says of a witness that it keeps.
+fn answer_witness(
+    witness: &RecordedWitness,
+    request: &v1::GrantIncarnationRequest,
+) -> Result<(), ApiError> {
+    if request.witness_revision != 0 || !request.witness_record.is_empty() {
+        return witness
+            .told(request.witness_revision, &request.witness_record)
+            .map_err(|e| answer::bad_field(FieldError::new("witness_record", e)));
+    }
+    match request.incarnation {
+        0 => witness.granted(false),
+        1 => witness.granted(true),
+        other => {
+            let message = format!(
+                "{other} cannot be granted: 1 to a new location, 0 to let it take a later one"
+            );
+            return Err(answer::bad_field(FieldError::new("incarnation", message)));
+        }
+    }
+    Ok(())
 }

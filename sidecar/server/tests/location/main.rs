@@ -5,5 +5,6 @@ mod edges;
 mod frames;
 mod limits;
 mod oversize;
+mod recorded;
 mod secured;
 mod support;

@@ -161,6 +161,7 @@ async fn an_incarnation_is_confirmed_when_it_is_the_one_in_force() {
         log: "orders".into(),
         incarnation,
         database_identity: database_identity.into(),
+        ..v1::GrantIncarnationRequest::default()
     };
     for (incarnation, identity) in [(0, ""), (1, ""), (1, &*identity)] {
         let answer = ok(site.admin().grant_incarnation(ask(incarnation, identity))).await;

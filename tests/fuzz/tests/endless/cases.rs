@@ -57,20 +57,23 @@ async fn a_target_that_opens_for_ever_and_reads_nothing_is_not_listened_to() {
 
 /// A source that was let in, and the stream that it agreed to.
 async fn source(rig: &Rig) -> (Peer, u64) {
-    let mut peer = Peer::dial(rig, true).await;
-    peer.say(Message::Offer(v1::Offer {
-        log: "orders".into(),
-        source: "us".into(),
-        target: "eu".into(),
-        protocol_version: 1,
-    }))
-    .await;
-    let open = peer
-        .hear(|message| match message {
+    let (peer, open) = loop {
+        let mut peer = Peer::dial(rig, true).await;
+        peer.say(Message::Offer(v1::Offer {
+            log: "orders".into(),
+            source: "us".into(),
+            target: "eu".into(),
+            protocol_version: 1,
+        }))
+        .await;
+        let open = peer.hear_or_end(|message| match message {
             Message::Open(open) => Some(open),
             _ => None,
-        })
-        .await;
+        });
+        if let Some(open) = open.await {
+            break (peer, open);
+        }
+    };
     peer.say(Message::Opened(v1::Opened {
         stream_id: open.stream_id,
         source_lineage: vec![v1::LineageEntry {

@@ -160,12 +160,17 @@ impl Peer {
 
     /// The next message for which `wanted` gives something.
     pub async fn hear<T>(&mut self, wanted: impl Fn(Message) -> Option<T>) -> T {
+        self.hear_or_end(wanted).await.expect("an answer")
+    }
+
+    /// The same, or nothing when the stream is ended: a location that has just begun to serve ends what came before.
+    pub async fn hear_or_end<T>(&mut self, wanted: impl Fn(Message) -> Option<T>) -> Option<T> {
         let heard = self.heard.as_mut().expect("a stream");
         let search = async {
             loop {
-                let next = heard.next().await.expect("an answer").expect("an answer");
+                let next = heard.next().await?.expect("an answer");
                 if let Some(found) = next.message.and_then(&wanted) {
-                    return found;
+                    return Some(found);
                 }
             }
         };

@@ -56,6 +56,21 @@ pub const MUTANTS: &[Mutant] = &[
         &[LOCATION.case("secured::a_location_speaks_for_itself_only_and_over_an_edge_only")],
     ),
     caught(
+        "unrecorded-writer-goes-on",
+        "a writer of which the witness does not know goes on in the same incarnation",
+        &[LOCATION.case("recorded::a_start_that_nobody_records_serves_in_an_incarnation_of_its_own")],
+    ),
+    caught(
+        "new-without-a-grant",
+        "an empty database is new though nobody has said so",
+        &[LOCATION.case("recorded::an_empty_database_of_which_nobody_knows_whether_it_is_new_takes_a_later_incarnation")],
+    ),
+    caught(
+        "later-record-passed-over",
+        "a record that another process has made meanwhile is passed over",
+        &[LOCATION.case("recorded::who_finds_a_later_record_than_the_mounted_one_looks_again")],
+    ),
+    caught(
         "certificate-not-compared",
         "a peer speaks for another location than its certificate names",
         &[STREAMS.case("hostile::a_peer_speaks_only_for_the_location_that_its_certificate_names")],

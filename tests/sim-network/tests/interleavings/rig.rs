@@ -16,7 +16,7 @@ use tidelog_store::{
     StoreError, WriteBatch,
 };
 
-use crate::engine::{FileWitness, LogHandle, LogOptions, ReaderOptions, WitnessKeeper};
+use crate::engine::{FileWitness, LogHandle, LogOptions, ReaderOptions, Recorded, WitnessKeeper};
 
 /// Schedules of one test.
 const SCHEDULES: usize = 1_000;
@@ -125,26 +125,27 @@ impl LogStore for Turns {
 #[derive(Default)]
 struct Forgetful;
 
+#[async_trait]
 impl WitnessKeeper for Forgetful {
     fn load(&self) -> std::io::Result<Option<tidelog_core::Witness>> {
         Ok(None)
     }
-    fn raise(&self, _: tidelog_model::Incarnation) -> std::io::Result<()> {
-        Ok(())
+    fn raise(&self, _: tidelog_model::Incarnation) -> std::io::Result<Recorded> {
+        Ok(Recorded::Yes)
     }
-    fn begin(
+    async fn begin(
         &self,
         _: u64,
         _: tidelog_model::Incarnation,
         _: &InstanceId,
         _: tidelog_core::ProvenHead,
-    ) -> std::io::Result<()> {
-        Ok(())
+    ) -> std::io::Result<Recorded> {
+        Ok(Recorded::Yes)
     }
     fn committed(&self, _: tidelog_core::ProvenHead) -> std::io::Result<()> {
         Ok(())
     }
-    fn clean_stop(&self, _: tidelog_core::ProvenHead) -> std::io::Result<()> {
+    async fn clean_stop(&self, _: tidelog_core::ProvenHead) -> std::io::Result<()> {
         Ok(())
     }
 }

@@ -187,6 +187,7 @@ mod tests {
             }),
             witness: Witness {
                 file: format!("witness/orders/{location}").into(),
+                operator: None,
             },
             listen: Listen::default(),
             insecure: false,

@@ -145,7 +145,10 @@ impl Session {
         };
         Ok(Local {
             storage,
-            witness: Witness { file: witness },
+            witness: Witness {
+                file: witness,
+                operator: None,
+            },
             listen,
             insecure: self.selection.is_insecure(key),
         })
