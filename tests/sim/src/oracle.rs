@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use tidelog_core::{Accepted, Frame, Refusal};
 use tidelog_model::{
-    ApplicationVersion, ChainHash, Digest, Event, EventId, Lineage, Position, PositionError,
-    StoredEvent, VectorTime,
+    ApplicationVersion, ChainHash, Digest, Event, EventId, Incarnation, Lineage, Position,
+    PositionError, StoredEvent, VectorTime,
 };
 use tidelog_store::{VoidedId, WriteBatch};
 
@@ -52,6 +52,8 @@ pub struct Ledger {
     pub vector: VectorTime,
     /// What was taken back after a loss that was noticed late; an older copy knows nothing of it.
     voided: HashSet<VoidedId>,
+    /// Its positions have another meaning elsewhere: rows were lost in this incarnation, and nobody noticed. A copy takes that along.
+    ambiguous: bool,
 }
 
 impl Ledger {
@@ -177,9 +179,9 @@ impl Oracle {
         self.ledgers[site].held & !self.shown == 0
     }
 
-    pub fn restore(&mut self, site: usize, mut ledger: Ledger) {
+    pub fn restore(&mut self, site: usize, mut ledger: Ledger, incarnation: Incarnation) {
         let rows = self.ledgers[site].rows.len();
-        self.doubt.replaced(site, rows);
+        self.doubt.replaced(site, rows, incarnation);
         self.relearn(&mut ledger);
         self.restored = true;
         let gone = self.ledgers[site].held & !ledger.held;
@@ -206,7 +208,9 @@ impl Oracle {
     /// A writer goes on from what its store holds.
     pub fn continued(&mut self, site: usize) {
         self.shown |= self.ledgers[site].held;
-        self.live[site] = self.ledgers[site].rows.len() as u64;
+        let rows = self.ledgers[site].rows.len();
+        self.live[site] = rows as u64;
+        self.ledgers[site].ambiguous |= self.doubt.is_ambiguous(site, rows);
     }
 
     /// A batch is durably in a store.

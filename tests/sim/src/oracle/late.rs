@@ -6,7 +6,7 @@
 //! not guaranteed; nothing is silent where the digest is seen". So everything is judged as ever but for what had seen a suspect id, and for
 //! what that has seen: it may have come first, and then the vector covers what is still to come.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use tidelog_model::{Digest, EventId, Incarnation, StoredEvent};
@@ -17,8 +17,8 @@ use crate::topology::class_of;
 
 /// What is in doubt.
 pub struct Doubt {
-    /// Locations that go on in an incarnation in which they have lost ids.
-    sites: Vec<bool>,
+    /// Incarnations in which a location has lost ids and goes on, should it be in one of them: also again, when a raise is lost as well.
+    sites: Vec<BTreeSet<Incarnation>>,
     /// Ids that may have got two contents.
     suspects: HashSet<EventId>,
     /// What is suspect, or had seen something that is.
@@ -26,10 +26,10 @@ pub struct Doubt {
     /// What had been seen by those.
     pub(super) seen: Set,
     ever: bool,
-    /// Locations whose positions have two meanings: rows were lost, and nobody noticed.
-    ambiguous: Vec<bool>,
-    /// How many rows each location has had since its last raise: what peers may have read.
-    longest: Vec<usize>,
+    /// The incarnation that each location is in.
+    current: Vec<Incarnation>,
+    /// How many rows each location has had in an incarnation: what peers may have read of it.
+    longest: Vec<BTreeMap<Incarnation, usize>>,
     /// Those that raised for another reason before the loss was proven: the base of that raise may be above where the histories have parted.
     parted: Vec<bool>,
 }
@@ -37,13 +37,13 @@ pub struct Doubt {
 impl Doubt {
     pub fn new(sites: usize) -> Self {
         Self {
-            sites: vec![false; sites],
+            sites: vec![BTreeSet::new(); sites],
             suspects: HashSet::new(),
             events: 0,
             seen: 0,
             ever: false,
-            ambiguous: vec![false; sites],
-            longest: vec![0; sites],
+            current: vec![Incarnation(1); sites],
+            longest: vec![BTreeMap::new(); sites],
             parted: vec![false; sites],
         }
     }
@@ -57,15 +57,24 @@ impl Doubt {
         self.events >> number & 1 == 1
     }
 
-    /// A copy is about to take the place of so many rows. The raise that would tell may never come: before it an even older copy can be put back with its
-    /// witness.
-    pub(super) fn replaced(&mut self, site: usize, rows: usize) {
-        self.longest[site] = self.longest[site].max(rows);
+    /// A copy of this incarnation is about to take the place of so many rows. A raise may tell of it; an even older copy that is put back with its witness
+    /// knows nothing of that raise.
+    pub(super) fn replaced(&mut self, site: usize, rows: usize, by: Incarnation) {
+        let incarnation = std::mem::replace(&mut self.current[site], by);
+        let longest = self.longest[site].entry(incarnation).or_default();
+        *longest = rows.max(*longest);
+    }
+
+    /// Whether a location that goes on from so many rows gives positions a second meaning. A late raise can be lost again, before the witness knew of
+    /// it, together with the proof.
+    pub(super) fn is_ambiguous(&self, site: usize, rows: usize) -> bool {
+        let longest = self.longest[site].get(&self.current[site]);
+        self.ever && longest.is_some_and(|longest| rows < *longest)
     }
 
     /// A new event was written.
     pub(super) fn written(&mut self, site: usize, number: usize, past: Set) {
-        if self.sites[site] || past & self.events != 0 {
+        if self.sites[site].contains(&self.current[site]) || past & self.events != 0 {
             self.events |= 1 << number;
             self.seen |= past;
         }
@@ -108,15 +117,15 @@ impl Oracle {
         // Also what was lost before, and is about to be written a second time.
         let gone = self.shown & !ledger.held;
         let rows = ledger.rows.len();
-        self.restore(site, ledger);
-        self.doubt.ambiguous[site] |= rows < self.doubt.longest[site];
+        self.restore(site, ledger, incarnation);
         self.doubt.ever = true;
+        self.ledgers[site].ambiguous |= self.doubt.is_ambiguous(site, rows);
         for (number, truth) in self.events.iter().enumerate() {
             let again = truth.home == site && truth.id.origin.incarnation >= incarnation;
             if gone >> number & 1 == 1 && again {
                 self.doubt.suspects.insert(truth.id.clone());
                 self.doubt.events |= 1 << number;
-                self.doubt.sites[site] = true;
+                self.doubt.sites[site].insert(incarnation);
             }
         }
         self.spread();
@@ -156,10 +165,9 @@ impl Oracle {
 
     /// A location has raised; from now on its ids are its own. A late raise goes back to where both histories are the same for sure, another
     /// one does not know of a second history.
-    pub fn raised(&mut self, site: usize, late: bool) {
-        self.doubt.sites[site] = false;
-        self.doubt.longest[site] = 0;
-        let ambiguous = std::mem::take(&mut self.doubt.ambiguous[site]);
+    pub fn raised(&mut self, site: usize, late: bool, to: Incarnation) {
+        self.doubt.replaced(site, self.ledgers[site].rows.len(), to);
+        let ambiguous = std::mem::take(&mut self.ledgers[site].ambiguous);
         self.doubt.parted[site] |= ambiguous && !late;
     }
 

@@ -47,14 +47,16 @@ impl World {
             // Also when the process dies before it serves.
             self.counts.add("a late raise");
             self.oracle.rewritten(site, &raise);
-            self.oracle.raised(site, true);
+            let to = self.sites[site].state().incarnation();
+            self.oracle.raised(site, true, to);
         }
         let Some(started) = started else {
             self.crash(site);
             return true;
         };
         if started.raised {
-            self.oracle.raised(site, false);
+            let to = self.sites[site].state().incarnation();
+            self.oracle.raised(site, false, to);
             // Whatever has stalled may go on.
             self.links.iter_mut().for_each(|link| link.stalls = 0);
         }
@@ -290,7 +292,8 @@ impl World {
         self.crash(site);
         self.sites[site].wipe();
         self.sites[site].zombie = None;
-        self.oracle.restore(site, Ledger::default());
+        let to = self.sites[site].state().incarnation();
+        self.oracle.restore(site, Ledger::default(), to);
         true
     }
 
@@ -466,7 +469,8 @@ impl World {
         };
         // What was on its way to the other database arrives nowhere.
         self.sites[site].zombie = None;
-        self.oracle.restore(site, ledger);
+        let to = self.sites[site].state().incarnation();
+        self.oracle.restore(site, ledger, to);
         true
     }
 }

@@ -67,7 +67,8 @@ impl World {
             .expect("it has served");
         self.sites[site].generation = generation;
         self.sites[site].zombie = None;
-        self.oracle.restore(site, ledger);
+        let to = self.sites[site].state().incarnation();
+        self.oracle.restore(site, ledger, to);
         if let Some(remembered) = by_successor {
             self.sites[site].standby = None;
             self.start_with(site, remembered);
