@@ -50,8 +50,8 @@ use crate::filter::ExportFilter;
     ),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name of an EventLog takes lower-case letters, digits and '-', begins with a letter and ends with a letter or digit"),
-    validation = Rule::new("self.spec.locations.all(l, size(self.metadata.name) + size(l.name) <= 51)")
-        .message("metadata.name and the name of a location may have 51 characters together: <log>-<location> names a StatefulSet")
+    validation = Rule::new("self.spec.locations.all(l, size(self.metadata.name) + size(l.name) <= 48)")
+        .message("metadata.name and the name of a location may have 48 characters together: <log>-<location>-pg names a StatefulSet")
 )]
 #[x_kube(
     validation = Rule::new("oldSelf.locations.all(o, (has(o.state) && o.state == 'Decommissioned') || self.locations.exists(n, n.name == o.name))")

@@ -8,9 +8,9 @@ pub const LOCATIONS_MAX: u32 = 128;
 pub const FILTERS_MAX: u32 = 128;
 /// Length of a location, link filter or object name.
 pub const NAME_BYTES_MAX: u32 = 63;
-/// Length of a log's name and a location's name together: `<log>-<location>` names a StatefulSet, whose pods carry it in a
+/// Length of a log's name and a location's name together: `<log>-<location>-pg` names a StatefulSet, whose pods carry it in a
 /// label beside a hash of eleven characters.
-pub const NAMES_TOGETHER_BYTES_MAX: u32 = 51;
+pub const NAMES_TOGETHER_BYTES_MAX: u32 = 48;
 /// Length of a filter expression.
 pub const CEL_BYTES_MAX: u32 = 4096;
 /// Entries of a version vector in a status.

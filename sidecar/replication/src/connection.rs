@@ -27,9 +27,6 @@ pub(crate) const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Messages between an edge and its connection; each may be a whole frame.
 pub(crate) const SENDING_MAX: usize = 2;
 
-/// The reason of an edge one side of which does not accept the other's certificate.
-pub(crate) const CERTIFICATE_REJECTED: &str = "CertificateRejected";
-
 /// One connection, ready to carry a stream.
 pub(crate) struct Connection {
     pub(crate) received: Streaming<ReplicationMessage>,
@@ -84,7 +81,7 @@ fn causes(error: &dyn std::error::Error) -> String {
 pub(crate) fn rejection(status: &tonic::Status) -> Option<&'static str> {
     match ApiError::from_status(status)?.reason {
         ErrorReason::CertificateRejected | ErrorReason::LocationNotVouched => {
-            Some(CERTIFICATE_REJECTED)
+            Some("CertificateRejected")
         }
         ErrorReason::EdgeNotAllowed => Some("EdgeNotAllowed"),
         _ => None,

@@ -8,7 +8,7 @@ use tidelog_model::LocationName;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::backoff::Backoff;
-use crate::connection::{CERTIFICATE_REJECTED, Connection, DialError, dial};
+use crate::connection::{Connection, DialError, dial};
 use crate::context::{Control, EdgeSpec, End, Pause, Shared, Signal, Signals};
 use crate::source::{SourceDriver, refusal};
 use crate::status::EdgeId;
@@ -127,7 +127,7 @@ impl EdgeTask {
             Err(Unconnected::Failed(why)) => {
                 match &why {
                     DialError::Certificate { .. } => {
-                        self.show(EdgeState::Rejected, CERTIFICATE_REJECTED, &why.to_string());
+                        self.show(EdgeState::Rejected, "CertificateRejected", &why.to_string());
                     }
                     _ => self.unreachable(&why.to_string()),
                 }

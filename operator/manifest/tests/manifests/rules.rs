@@ -59,7 +59,7 @@ fn names_fit_what_they_name_in_kubernetes() {
         m.yaml:1:1: metadata.name of an EventLog takes lower-case letters, digits and '-', begins with a letter and ends with a letter or digit
     "#]].assert_eq(&refused(&LOG.replace("name: orders", "name: 1orders")));
     expect![[r#"
-        m.yaml:1:1: metadata.name and the name of a location may have 51 characters together: <log>-<location> names a StatefulSet
+        m.yaml:1:1: metadata.name and the name of a location may have 48 characters together: <log>-<location>-pg names a StatefulSet
     "#]].assert_eq(&refused(
         &LOG.replace("name: orders", &format!("name: {}", "o".repeat(50))),
     ));

@@ -5,7 +5,6 @@
 
 mod board;
 mod options;
-mod render;
 mod session;
 mod watch;
 
@@ -281,8 +280,8 @@ impl From<crate::data_dir::LockError> for Failure {
     }
 }
 
-impl From<render::RenderError> for Failure {
-    fn from(error: render::RenderError) -> Self {
+impl From<tidelog_build::RenderError> for Failure {
+    fn from(error: tidelog_build::RenderError) -> Self {
         Self {
             exit: Exit::Failed,
             message: error.to_string(),

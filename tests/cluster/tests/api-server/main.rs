@@ -3,4 +3,5 @@
 
 mod admission;
 mod definitions;
+mod objects;
 mod reading;

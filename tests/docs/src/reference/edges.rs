@@ -138,6 +138,11 @@ fn reasons(state: EdgeState) -> &'static [Reason] {
         ],
         EdgeState::Rejected => &[
             (
+                "CertificateRejected",
+                "One side does not accept the other's certificate; the message says which and why.",
+                "See [secure connections](../guides/secure-connections.md); it is tried again, and goes on when the files are mended.",
+            ),
+            (
                 "EdgeNotAllowed",
                 "The peer has no link for this edge.",
                 "Apply the same manifests at both ends.",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use comfy_table::Cell;
 use futures_util::future::join_all;
+use tidelog_build::Local;
 use tidelog_config::Config;
 use tidelog_manifest::Manifests;
 use tidelog_model::LocationName;
@@ -21,7 +22,6 @@ use self::open::open;
 use self::prepare::Prepared;
 use super::board::Board;
 use super::options::{Key, PostgresServer, Selection, StorageChoice};
-use super::render::Local;
 use super::watch::Fingerprint;
 use super::{DevArgs, plans, refused, tell_findings, tell_not_realised};
 use crate::commands::status::location_state;
@@ -276,6 +276,7 @@ impl Session {
                     storage,
                     witness,
                     listen,
+                    tls: None,
                     insecure,
                 },
                 &file,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidelog_build::{Local, planned_endpoint, sidecar_config};
 use tidelog_config::{Config, Endpoint, Listen, Sqlite, Storage, Witness};
 use tidelog_model::LocationName;
 use tidelog_topology::Plan;
@@ -12,7 +13,6 @@ use tokio::time::sleep;
 
 use super::super::board::Board;
 use super::super::options::{Key, StorageChoice};
-use super::super::render::{self, Local};
 use super::Session;
 use crate::data_dir::{DataDir, LocationLock};
 use crate::dev_file::{Block, DevFile, Service};
@@ -150,6 +150,7 @@ impl Session {
                 operator: None,
             },
             listen,
+            tls: None,
             insecure: self.selection.is_insecure(key),
         })
     }
@@ -169,7 +170,7 @@ impl Session {
             .find(|plan| plan.log == *log)
             .ok_or_else(|| Failure::failed(format!("there is no plan of {log}")))?;
         let endpoint_of = |name: &LocationName| self.endpoint(plan, name, file);
-        Ok(render::config(plan, location, local, endpoint_of)?)
+        Ok(sidecar_config(plan, location, local, endpoint_of)?)
     }
 
     /// Where another location is reached: as it was said, else as this directory knows it, else as the manifests say.
@@ -180,8 +181,7 @@ impl Session {
         if let Some(entry) = file.get(&plan.log, name) {
             return entry.replication.parse().ok();
         }
-        let endpoint = plan.locations.get(name.as_str())?.endpoint.as_ref()?;
-        format!("{}:{}", endpoint.host, endpoint.port).parse().ok()
+        planned_endpoint(plan, name)
     }
 }
 

@@ -1,10 +1,11 @@
-//! From a plan to the configuration of one location. Pure: addresses and folders are arguments.
+//! From a plan to the configuration of one location: the struct that the sidecar parses, so that the two cannot drift apart. Addresses and folders are
+//! arguments: a development network has others than a pod.
 
 use std::collections::BTreeSet;
 
 use tidelog_config::{
     Application, Batch, ByteSize, Config, Dial, EdgeFilter, Edges, Endpoint, ExportFilter, Hash64,
-    Incoming, LagThreshold, Listen, Outgoing, Peer, Storage, Witness,
+    Incoming, LagThreshold, Listen, Outgoing, Peer, Storage, Tls, Witness,
 };
 use tidelog_model::LocationName;
 use tidelog_topology::{Edge, Plan, Side};
@@ -18,6 +19,8 @@ pub struct Local {
     pub witness: Witness,
     /// Addresses to listen on.
     pub listen: Listen,
+    /// Certificates.
+    pub tls: Option<Tls>,
     /// Plain text beyond loopback.
     pub insecure: bool,
 }
@@ -32,7 +35,7 @@ pub struct RenderError {
 }
 
 /// The configuration of a location of the plan. `endpoint_of` says where another location is reached, if anybody knows.
-pub fn config(
+pub fn sidecar_config(
     plan: &Plan,
     location: &LocationName,
     local: Local,
@@ -55,6 +58,7 @@ pub fn config(
     };
     config.witness = Some(local.witness);
     config.listen = local.listen;
+    config.tls = local.tls;
     config.insecure = local.insecure;
     config.plan_id = Hash64(plan.plan_id.get());
     config.spec_hash = plan.spec_hash.to_string();
@@ -93,6 +97,19 @@ pub fn config(
         })
         .collect();
     Ok(config)
+}
+
+/// Where the plan says that a location is reached.
+pub fn planned_endpoint(plan: &Plan, name: &LocationName) -> Option<Endpoint> {
+    let endpoint = plan.locations.get(name.as_str())?.endpoint.as_ref()?;
+    // Manifests write an IPv6 address without brackets.
+    let host = &endpoint.host;
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    format!("{host}:{}", endpoint.port).parse().ok()
 }
 
 fn incoming(edge: &Edge, source: LocationName) -> Result<Incoming, String> {
@@ -165,7 +182,7 @@ mod tests {
     use tidelog_manifest::{Source, parse};
     use tidelog_topology::Planner;
 
-    const MANIFESTS: &str = include_str!("render/manifests.yaml");
+    const MANIFESTS: &str = include_str!("sidecar_config/manifests.yaml");
 
     fn plan() -> Plan {
         let manifests = parse(&[Source {
@@ -190,12 +207,13 @@ mod tests {
                 operator: None,
             },
             listen: Listen::default(),
+            tls: None,
             insecure: false,
         };
         let known = |name: &LocationName| {
             (name.as_str() != "store-17").then(|| "127.0.0.1:7443".parse().unwrap())
         };
-        config(&plan(), &location, local, known).unwrap()
+        sidecar_config(&plan(), &location, local, known).unwrap()
     }
 
     /// The part that the plan decides.
