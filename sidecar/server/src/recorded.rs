@@ -134,6 +134,7 @@ impl RecordedWitness {
         if !instead.is_empty() {
             let record = read_record(instead.as_bytes()).map_err(|e| e.to_string())?;
             let mut known = self.lock();
+            known.unanswered = false;
             if known
                 .told
                 .as_ref()
@@ -298,10 +299,16 @@ impl WitnessKeeper for RecordedWitness {
 
     fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         let mut known = self.lock();
-        let record = self.next(&known, |r| r.incarnation = r.incarnation.max(incarnation.0))?;
+        let record = self.next(&known, |r| {
+            r.incarnation = r.incarnation.max(incarnation.0);
+            // What an earlier incarnation has left proves nothing of the new one, which may serve before anything else is recorded.
+            r.clean_stop = None;
+        })?;
         let file = self.local_file(record.revision);
         // What the newest one knew goes along: a start that ends here must not look like one that never was.
-        if let Some(witness) = self.newest(&known)?.map(|(_, w)| w) {
+        if let Some(mut witness) = self.newest(&known)?.map(|(_, w)| w) {
+            witness.clean_stop = None;
+            witness.committed = None;
             file.take_over(&witness)?;
         }
         file.raise(incarnation)?;

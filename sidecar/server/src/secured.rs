@@ -13,9 +13,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 /// Handshakes at once; more wait in the queue of the socket.
-const HANDSHAKES_MAX: usize = 64;
+const HANDSHAKES_MAX: usize = 256;
 /// A handshake that is not done by then is given up.
-const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// After an error of the socket itself, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -56,9 +56,10 @@ pub(crate) fn secured(
             };
             let (tls, accepted) = (tls.clone(), accepted.clone());
             tokio::spawn(async move {
-                let _place = place;
                 let handshake = shake(&tls, socket, from, guests);
-                match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
+                let outcome = tokio::time::timeout(HANDSHAKE_MAX, handshake).await;
+                drop(place);
+                match outcome {
                     Ok(Ok(carrier)) => {
                         let _ = accepted.send(Ok(carrier)).await;
                     }

@@ -1,7 +1,9 @@
 //! Certificate, key and bundles as files, all PEM.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +21,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Files in the trust directory: as many as a log can have locations, with room for those to come.
 const TRUST_FILES_MAX: usize = 1024;
+
+/// What is said of a text that is no PEM.
+const UNREADABLE: &str = "it cannot be read (line breaks missing?); nothing of it is shown";
 
 /// What the name of a file in the trust directory ends with.
 const TRUST_SUFFIX: &str = ".crt";
@@ -89,11 +94,18 @@ pub(crate) struct Material {
 }
 
 /// Contents of the files.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Raw {
     certificate: Vec<u8>,
     key: Vec<u8>,
     trust: BTreeMap<LocationName, Vec<u8>>,
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is nobody's business.
+        f.debug_struct("Raw").finish_non_exhaustive()
+    }
 }
 
 /// Reads them.
@@ -133,13 +145,21 @@ fn read_one(file: &Path) -> Result<Vec<u8>, LoadError> {
         file: file.to_owned(),
         why,
     };
-    let length = fs::metadata(file).map_err(|e| failed(e.to_string()))?.len();
-    if length > FILE_BYTES_MAX {
-        return Err(failed(format!(
-            "it has {length} bytes, more than {FILE_BYTES_MAX}"
-        )));
+    // A pipe would be waited for, and a device never ends.
+    if !fs::metadata(file)
+        .map_err(|e| failed(e.to_string()))?
+        .is_file()
+    {
+        return Err(failed("it is no regular file".to_owned()));
     }
-    fs::read(file).map_err(|e| failed(e.to_string()))
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|open| open.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(|e| failed(e.to_string()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(failed(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Makes sense of them, for `owner`.
@@ -150,8 +170,9 @@ pub(crate) fn understand(
     provider: &CryptoProvider,
 ) -> Result<Material, LoadError> {
     let chain = certificates(&files.certificate, &raw.certificate)?;
+    // What the parser says may quote the file.
     let key = PrivateKeyDer::from_pem_slice(&raw.key)
-        .map_err(|e| content(&files.key, "private key", e))
+        .map_err(|_| content(&files.key, "private key", UNREADABLE))
         .and_then(|der| {
             provider
                 .key_provider
@@ -209,7 +230,8 @@ fn content(file: &Path, expected: &'static str, why: impl ToString) -> LoadError
 fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, LoadError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|e| content(file, "certificate", e))?;
+        // The key may have been put here by mistake: nothing of the file is shown.
+        .map_err(|_| content(file, "certificate", UNREADABLE))?;
     if found.is_empty() {
         return Err(content(file, "certificate", "there is none"));
     }
@@ -220,11 +242,20 @@ fn anchors(file: &Path, pem: &[u8]) -> Result<Vec<TrustAnchor<'static>>, LoadErr
     certificates(file, pem)?
         .iter()
         .map(|der| {
+            // A chain that was pasted whole would make an authority of its last link.
+            if !is_authority(der) {
+                let why = "one of its certificates is not that of an authority (CA:TRUE)";
+                return Err(content(file, "certificate of an authority", why));
+            }
             webpki::anchor_from_trusted_cert(der)
                 .map(|anchor| anchor.to_owned())
                 .map_err(|e| content(file, "certificate of an authority", e))
         })
         .collect()
+}
+
+fn is_authority(der: &CertificateDer<'_>) -> bool {
+    x509_parser::parse_x509_certificate(der).is_ok_and(|(_, certificate)| certificate.is_ca())
 }
 
 fn validity(der: &CertificateDer<'_>) -> Option<(i64, i64)> {

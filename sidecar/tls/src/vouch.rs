@@ -7,6 +7,9 @@ use thiserror::Error;
 use tidelog_model::{Identity, LocationName, Realm, Role, mutant};
 use webpki::{EndEntityCert, KeyUsage};
 
+/// Characters of what a stranger calls himself that are told.
+const SHOWN_CHARS_MAX: usize = 200;
+
 /// Why a certificate does not count.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Rejected {
@@ -64,12 +67,16 @@ pub(crate) fn identity_of(der: &CertificateDer<'_>) -> Result<Identity, Rejected
         EndEntityCert::try_from(der).map_err(|e| Rejected::Unreadable(e.to_string()))?;
     let names: Vec<&str> = certificate.valid_uri_names().collect();
     match names[..] {
-        [name] => name
-            .parse()
-            .map_err(|_| Rejected::Identity(format!("`{name}`"))),
+        [name] => name.parse().map_err(|_| Rejected::Identity(shown(name))),
         [] => Err(Rejected::Identity("no URI".to_owned())),
         _ => Err(Rejected::Identity(format!("{} URIs", names.len()))),
     }
+}
+
+/// What a stranger has written, so that it can stand in a log.
+fn shown(name: &str) -> String {
+    let short: String = name.chars().take(SHOWN_CHARS_MAX).collect();
+    format!("{short:?}")
 }
 
 /// Checks a certificate against everything that it has to be.

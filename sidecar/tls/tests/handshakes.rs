@@ -469,6 +469,42 @@ fn wrong_files_are_told_with_their_names() {
     assert!(matches!(other, LoadError::Stranger { .. }), "{other}");
 }
 
+#[test]
+fn a_key_without_line_breaks_is_refused_and_never_shown() {
+    let two = Two::new();
+    let (place, us) = two.location("us");
+    let key = fs::read_to_string(place.path("tls.key")).unwrap();
+    let one_line = key.replace('\n', "");
+    let secret: Vec<String> = one_line.bytes().map(|b| b.to_string()).collect();
+    for file in ["tls.key", "tls.crt", "trust/eu.crt"] {
+        let before = fs::read(place.path(file)).unwrap();
+        fs::write(place.path(file), &one_line).unwrap();
+        let error = us.reload().unwrap_err().to_string();
+        assert!(!error.contains(&one_line[40..60]), "{error}");
+        assert!(!error.contains(&secret[40..50].join(", ")), "{error}");
+        fs::write(place.path(file), before).unwrap();
+    }
+    let shown = format!("{us:?}");
+    assert!(!shown.contains(&one_line[40..60]) && !shown.contains(&secret[40..50].join(", ")));
+}
+
+#[test]
+fn only_an_authority_may_vouch() {
+    let two = Two::new();
+    let (place, us) = two.location("us");
+    let chain = format!(
+        "{}{}",
+        fs::read_to_string(place.path("tls.crt")).unwrap(),
+        two.us.pair().certificate
+    );
+    fs::write(place.path("trust/us.crt"), chain).unwrap();
+    let error = us.reload().unwrap_err().to_string();
+    assert!(
+        error.contains("us.crt") && error.contains("CA:TRUE"),
+        "{error}"
+    );
+}
+
 fn place_of(two: &Two, name: &str) -> Place {
     two.location(name).0
 }

@@ -43,6 +43,7 @@ const API: &str = "operator/api";
 const BUILD: &str = "operator/build";
 const MANIFEST: &str = "operator/manifest";
 const PKI: &str = "operator/pki";
+const STATUS: &str = "operator/status";
 const TOPOLOGY: &str = "operator/topology";
 const CONFIG: &str = "sidecar/config";
 const CORE: &str = "sidecar/core";
@@ -64,6 +65,7 @@ pub const TABLE: &[Row] = &[
     row(BUILD, Rank::Pure, &[API, CONFIG, MODEL, TOPOLOGY]),
     row(MANIFEST, Rank::Pure, &[API, TOPOLOGY, FILTER, MODEL]),
     row(PKI, Rank::Driver, &[MODEL]),
+    row(STATUS, Rank::Pure, &[API, TOPOLOGY]),
     row(TOPOLOGY, Rank::Pure, &[FILTER, MODEL]),
     row(
         "sidecar",

@@ -12,7 +12,7 @@ use tidelog_server::surroundings::Surroundings;
 use tidelog_server::{LocationOptions, RunningLocation};
 use tidelog_store::{InstanceId, LogStore, MemorySnapshot, MemoryStore};
 
-use crate::support::{PATIENCE, config, log_client, request, until};
+use crate::support::{config, log_client, request, until};
 
 /// A pod's folder, what is mounted into it, and a database that outlives the processes.
 struct Pod {
@@ -119,8 +119,11 @@ async fn record(location: &RunningLocation) -> String {
 }
 
 async fn serving(location: &RunningLocation) -> u32 {
-    location.wait_until_ready(PATIENCE).await.unwrap();
-    location.location_status().incarnation
+    // Not as a standby: the process before may be giving its lease back.
+    let status = until(location, "serves", |s| {
+        s.state() == v1::LocationState::Serving || s.state() == v1::LocationState::Recovering
+    });
+    status.await.incarnation
 }
 
 async fn append(location: &RunningLocation) {
