@@ -111,8 +111,9 @@ async fn frozen_and_succeeded(writes: bool) -> Result<()> {
         network.journal.pages().lives.push(life);
         let mut second = Session::new("second", "eu", client.clone(), network.journal.clone());
         if writes {
-            // A new writer that cannot know what the old one did last asks its peers first.
-            second.append_surely(vec![Draft::of("k")], SOON).await?;
+            // A new writer that cannot know what the old one did last asks its peers first; `us` still dials the old one, so it is waited for as
+            // long as a location waits for lost events at all (30 s), and then it goes on.
+            second.append_surely(vec![Draft::of("k")], 3 * SOON).await?;
             append_each(&mut second, 4, "k").await?;
         }
 
