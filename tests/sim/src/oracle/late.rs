@@ -199,6 +199,9 @@ impl Oracle {
             };
             ledger.push(number, stored.appended_here, &self.events[number]);
         }
+        // What was taken back may be of an incarnation before the one that was lost unnoticed, where a fail-over has brought that back: it is in doubt
+        // as well, and so is what had seen it.
+        self.spread();
         self.relearn(&mut ledger);
         assert_eq!(
             rewrite.version_vector, ledger.vector,
@@ -243,7 +246,7 @@ impl Oracle {
             home: site,
             output,
         });
-        self.doubt.events |= 1 << number;
+        self.doubt.events |= 1 << number | 1 << old;
         self.doubt.seen |= past;
         number
     }
