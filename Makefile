@@ -126,6 +126,7 @@ STEPS ?=
 sim: ## The state machines in a world of chance: make sim SEEDS=20000; make sim SEED=17 STEPS=3,9-12 replays
 	$(call build,-p tidelog-sim)
 	$(programs)/tidelog-sim $(if $(SEED),--seed $(SEED) $(if $(STEPS),--steps $(STEPS)),--seeds $(SEEDS) --from $(FROM)) $(ARGS)
+	$(if $(SEED)$(ARGS),,$(programs)/tidelog-sim --operated --seeds $$(($(SEEDS) / 4)) --from $(FROM))
 
 .PHONY: sim-network
 # How many seeds of whole sidecars.

@@ -167,7 +167,8 @@ fn volumes(place: &Place<'_>) -> Vec<Value> {
             "items": [{"key": key, "path": URI_KEY}],
             "defaultMode": 0o440,
         }}),
-        json!({"name": "tidelog-state", "emptyDir": {}}),
+        // In memory: what a machine that lost its power finds on its disk is older than what was acknowledged, and would prove too much.
+        json!({"name": "tidelog-state", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}),
         json!({"name": "tidelog-run", "emptyDir": {"medium": "Memory"}}),
     ];
     if place.config.tls.is_some() {

@@ -11,6 +11,7 @@
 //! | [`source`] | what a source sends, and from where |
 //! | [`target`] | what a target asks for and hands to its writer |
 //! | [`witness`] | whether a start continues or raises the incarnation |
+//! | [`recorder`] | what a process makes of a witness that an operator keeps |
 //! | [`memory`] | what a process remembers from one of its writers to the next |
 //! | [`late`] | what a loss that was noticed late takes back |
 //! | [`view`] | what the outside may know of a log |
@@ -21,6 +22,7 @@ pub mod frame;
 pub mod late;
 pub mod log;
 pub mod memory;
+pub mod recorder;
 pub mod source;
 pub mod stream;
 pub mod target;
@@ -33,6 +35,7 @@ pub use frame::{EdgeContext, Frame, FrameEvent, FrameFault, FrameOutcome};
 pub use late::{plan_late_raise, proven_until};
 pub use log::{FrameWork, Identity, LogCore, Plan, Stamp};
 pub use memory::{Memory, Recall};
+pub use recorder::{Kept, Outdated, Recorder, Standing as RecordStanding};
 pub use source::{Source, SourceConfig, SourceEffect, SourceInput, Standing};
 pub use stream::{
     Admission, Credit, EdgeFilter, Heartbeat, NoFilter, Open, Opened, PROTOCOL_VERSION,

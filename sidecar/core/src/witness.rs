@@ -101,18 +101,23 @@ pub fn decide_start(
         );
     }
     let known = current.incarnation.max(witness.incarnation);
-    if (instance.started.is_some() || mutant!("instance-without-start-proves"))
-        && witness.instance.as_ref() == Some(instance)
+    // Also on the same server: somebody of whom the witness does not know has served there, and an older copy of that may have been put into it.
+    if witness.incarnation < current.incarnation
+        && !mutant!("stale-witness-proves")
+        && !(witness.instance.as_ref() == Some(instance)
+            && mutant!("server-proves-an-unknown-incarnation"))
     {
-        return StartDecision::Continue(Proof::SameInstance);
-    }
-    if witness.incarnation < current.incarnation && !mutant!("stale-witness-proves") {
         return raise(
             state,
             known,
             now_micros,
             "the witness is older than the database: it has not seen what this incarnation acknowledged",
         );
+    }
+    if (instance.started.is_some() || mutant!("instance-without-start-proves"))
+        && witness.instance.as_ref() == Some(instance)
+    {
+        return StartDecision::Continue(Proof::SameInstance);
     }
     if witness.clean_stop
         == Some(ProvenHead {
@@ -318,6 +323,23 @@ mod tests {
             ))
             .is_some()
         );
+    }
+
+    #[test]
+    fn a_server_that_holds_an_incarnation_that_the_witness_does_not_know_proves_nothing() {
+        let witness = Witness {
+            incarnation: Incarnation(1),
+            instance: Some(instance(Some("t"))),
+            ..Witness::default()
+        };
+        let found = decide_start(
+            &state(&[(1, 0), (9, 2)], 5),
+            Some(&witness),
+            &instance(Some("t")),
+            None,
+            NOW,
+        );
+        assert_eq!(raised(&found), Some(1_700_000_001));
     }
 
     #[test]

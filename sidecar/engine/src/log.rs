@@ -131,6 +131,8 @@ pub struct LogHandle {
     store: Arc<dyn LogStore>,
     counters: Arc<LogCounters>,
     named: Arc<AtomicU32>,
+    /// Tells a start that waits for something that nobody needs it any more.
+    ending: Arc<watch::Sender<bool>>,
     finished: watch::Receiver<bool>,
 }
 
@@ -164,6 +166,7 @@ impl LogHandle {
         });
         let (epoch_tx, epoch) = watch::channel(0);
         let (finished_tx, finished) = watch::channel(false);
+        let (ending, ended) = watch::channel(false);
         let counters = Arc::new(LogCounters::default());
         let named = Arc::new(AtomicU32::new(0));
         let store = options.store.clone();
@@ -175,6 +178,7 @@ impl LogHandle {
             epoch_tx,
             counters.clone(),
             named.clone(),
+            ended,
         );
         tokio::spawn(async move {
             supervisor.run().await;
@@ -190,6 +194,7 @@ impl LogHandle {
             store,
             counters,
             named,
+            ending: Arc::new(ending),
             finished,
         }
     }
@@ -313,6 +318,7 @@ impl LogHandle {
 
     /// Finishes what is in flight, refuses the rest, records a clean stop, gives the lease back. Returns when that is done.
     pub async fn shut_down(&self) {
+        self.ending.send_replace(true);
         let _ = self.commands.send(Command::ShutDown).await;
         let mut finished = self.finished.clone();
         let _ = finished.wait_for(|done| *done).await;

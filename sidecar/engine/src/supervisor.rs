@@ -18,6 +18,7 @@ use tidelog_store::{
     CommitError, InstanceId, Lease, LeaseOutcome, LogState, StoreError, StoredLease,
 };
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::driver::{Driver, Ended};
 use crate::errors::Closed;
@@ -38,6 +39,8 @@ enum StartError {
     Raise(#[from] CommitError),
     #[error("cannot use the witness: {0}")]
     Witness(#[from] io::Error),
+    #[error("it shuts down")]
+    Ending,
 }
 
 /// What an earlier writer of this process knew when it stopped.
@@ -77,10 +80,18 @@ pub(crate) struct Supervisor {
     recovered: Option<Incarnation>,
     /// How long the writer still waits for lost events.
     pub(crate) recovering_for: Duration,
+    /// Raises that were not long ago: one is forgotten every minute.
     raises: u32,
+    last_raise: Option<Instant>,
+    /// True, or closed, when the log is to end.
+    ending: watch::Receiver<bool>,
 }
 
 impl Supervisor {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what its handle holds the other end of"
+    )]
     pub(crate) fn new(
         options: LogOptions,
         publisher: Publisher,
@@ -89,6 +100,7 @@ impl Supervisor {
         epoch: watch::Sender<u64>,
         counters: Arc<LogCounters>,
         named: Arc<AtomicU32>,
+        ending: watch::Receiver<bool>,
     ) -> Self {
         Self {
             options,
@@ -103,6 +115,8 @@ impl Supervisor {
             recovered: None,
             recovering_for: Duration::ZERO,
             raises: 0,
+            last_raise: None,
+            ending,
         }
     }
 
@@ -121,6 +135,13 @@ impl Supervisor {
                         Ended::ShutDown => break,
                         Ended::Again => {}
                     }
+                }
+                Err(StartError::Ending) => {
+                    // Whoever comes next need not wait until it runs out.
+                    if let Err(error) = self.options.store.release_lease(nonce).await {
+                        tracing::debug!(%error, "lease not given back; a successor waits until it runs out");
+                    }
+                    break;
                 }
                 Err(error) => {
                     let wait = self.explain(&error, &mut pause);
@@ -290,16 +311,19 @@ impl Supervisor {
         Ok(self.keeping_the_lease(nonce, telling).await??)
     }
 
-    /// Waits for something, and keeps the lease as long as it takes.
+    /// Waits for something, and keeps the lease as long as it takes; no longer than the log is wanted.
     async fn keeping_the_lease<T>(
         &self,
         nonce: u64,
         waiting: impl Future<Output = T>,
     ) -> Result<T, StartError> {
         tokio::pin!(waiting);
+        let mut ending = self.ending.clone();
         loop {
             tokio::select! {
+                biased;
                 done = &mut waiting => return Ok(done),
+                _ = ending.wait_for(|ending| *ending) => return Err(StartError::Ending),
                 () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
             }
             if !self.options.store.renew_lease(&self.lease(nonce)).await? {

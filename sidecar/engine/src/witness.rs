@@ -35,8 +35,9 @@ pub trait WitnessKeeper: Send + Sync + 'static {
     async fn is_new(&self) -> bool {
         true
     }
-    /// Fixes a new incarnation before the database knows it.
-    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded>;
+    /// Fixes a new incarnation before the database knows it. An error: it was drawn without knowing what was recorded meanwhile, or nothing can be
+    /// recorded; look at the witness again.
+    async fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded>;
     /// Records the writer and its database before it serves. A clean stop recorded earlier is void from here on. An error: another writer was
     /// recorded meanwhile, or nothing can be recorded; look at the witness again before the next attempt.
     async fn begin(
@@ -166,7 +167,7 @@ impl WitnessKeeper for FileWitness {
         Ok(found.map(|(_, witness)| witness))
     }
 
-    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
+    async fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.begin_change(|w| w.incarnation = w.incarnation.max(incarnation))?;
         Ok(Recorded::Yes)
     }
@@ -394,7 +395,7 @@ mod tests {
         for n in 2..9 {
             second.committed(head(n)).unwrap();
         }
-        second.raise(Incarnation(5)).unwrap();
+        second.raise(Incarnation(5)).await.unwrap();
         first
             .begin(7, Incarnation(1), &instance(), head(8))
             .await
@@ -415,7 +416,7 @@ mod tests {
             .await
             .unwrap();
         original.committed(head(2)).unwrap();
-        clone.raise(Incarnation(5)).unwrap();
+        clone.raise(Incarnation(5)).await.unwrap();
         clone
             .begin(8, Incarnation(5), &instance(), head(2))
             .await

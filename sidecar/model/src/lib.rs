@@ -17,6 +17,7 @@
 //! | [`chain`] | digests and the hash chain |
 //! | [`select`] | selectors and append conditions |
 //! | [`version`] | application versions |
+//! | [`witness_record`] | what an operator records of a location |
 
 pub mod canonical;
 pub mod caps;
@@ -32,6 +33,7 @@ pub mod select;
 mod text;
 pub mod vector_time;
 pub mod version;
+pub mod witness_record;
 
 pub use canonical::CanonicalError;
 pub use chain::{ChainHash, Digest};
@@ -44,3 +46,4 @@ pub use position::{Lineage, LineageEntry, Position, PositionError};
 pub use select::{Condition, Selector};
 pub use vector_time::{Causality, VectorTime};
 pub use version::ApplicationVersion;
+pub use witness_record::{RecordName, RecordedHead, RecordedInstance, WitnessRecord};

@@ -27,7 +27,7 @@ impl WitnessKeeper for MemoryWitness {
     fn load(&self) -> io::Result<Option<Witness>> {
         Ok(self.lock().clone())
     }
-    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
+    async fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.change(|w| w.incarnation = w.incarnation.max(incarnation));
         Ok(Recorded::Yes)
     }

@@ -71,10 +71,10 @@ impl Bench {
                 at_once(begun).map(|_| ())
             };
             let recorded = match step {
-                0 => keeper.raise(Incarnation(1)).map(|_| ()),
+                0 => at_once(keeper.raise(Incarnation(1))).map(|_| ()),
                 1 => begin(7, Incarnation(1), &started, 0),
                 8 => at_once(keeper.clean_stop(head(step))),
-                9 => keeper.raise(Incarnation(1_700_000_000)).map(|_| ()),
+                9 => at_once(keeper.raise(Incarnation(1_700_000_000))).map(|_| ()),
                 10 => begin(8, Incarnation(1_700_000_000), &instance(None), step),
                 _ => keeper.committed(head(step)),
             };

@@ -128,7 +128,7 @@ impl WitnessKeeper for Remembered {
         Ok(lock(&self.0).clone())
     }
 
-    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
+    async fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.change(|w| w.incarnation = w.incarnation.max(incarnation));
         Ok(Recorded::Yes)
     }

@@ -21,6 +21,8 @@ pub struct Fleet {
     pub refused: bool,
     /// Asking for more than is promised.
     pub more: Option<More>,
+    /// Operators keep witnesses.
+    pub operated: bool,
 }
 
 /// What they did.
@@ -45,8 +47,11 @@ impl Sum {
     }
 
     /// Operations that were never carried out.
-    pub fn never(&self) -> Vec<&'static str> {
-        let names = OPERATIONS.iter().map(|(name, _, _)| *name);
+    pub fn never(&self, operated: bool) -> Vec<&'static str> {
+        let drawn = OPERATIONS
+            .iter()
+            .filter(|(_, weight, _)| operated || *weight > 0);
+        let names = drawn.map(|(name, _, _)| *name);
         names.filter(|name| self.counts.of(name) == 0).collect()
     }
 }
@@ -109,6 +114,7 @@ impl Fleet {
                 seed,
                 refused: self.refused,
                 more: self.more,
+                operated: self.operated,
                 ..Script::default()
             });
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);

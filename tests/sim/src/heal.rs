@@ -13,6 +13,10 @@ pub fn heal(world: &mut World) {
     world.hostile = false;
     world.newest_version_everywhere();
     for site in 0..world.sites.len() {
+        world.operator(site, |operator, _| {
+            operator.away = false;
+            true
+        });
         world.end_the_original(site);
         world.start(site);
         world.wake_zombie(site);

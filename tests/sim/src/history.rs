@@ -29,6 +29,8 @@ pub struct History {
     edges: Vec<(usize, usize, u8)>,
     exports: Vec<u8>,
     steps: Vec<Chosen>,
+    /// Operators keep witnesses.
+    pub(crate) operated: bool,
 }
 
 impl History {
@@ -42,6 +44,7 @@ impl History {
             edges: edges.map(|e| (e.source, e.target, e.mask)).collect(),
             exports: topology.exports.clone(),
             steps: world.chosen.clone(),
+            operated: world.operated,
         }
     }
 
@@ -93,8 +96,22 @@ impl History {
 
     fn parse_head(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ["seed", seed, "graph", graph, "exports", exports] = words[..] else {
+        let [
+            "seed",
+            seed,
+            "graph",
+            graph,
+            "exports",
+            exports,
+            ref more @ ..,
+        ] = words[..]
+        else {
             return None;
+        };
+        let operated = match more {
+            [] => false,
+            ["operated"] => true,
+            _ => return None,
         };
         let mut locations: Vec<String> = Vec::new();
         let mut parsed = Vec::new();
@@ -121,6 +138,7 @@ impl History {
             edges,
             exports,
             steps: Vec::new(),
+            operated,
             locations,
         })
     }
@@ -154,7 +172,8 @@ impl fmt::Display for History {
         let exports: Vec<_> = self.exports.iter().map(ToString::to_string).collect();
         writeln!(f, "# {}", self.title)?;
         write!(f, "seed {} graph {}", self.seed, edges.join(","))?;
-        writeln!(f, " exports {}", exports.join(","))?;
+        let operated = if self.operated { " operated" } else { "" };
+        writeln!(f, " exports {}{operated}", exports.join(","))?;
         for step in &self.steps {
             let (site, way) = (name(step.site), way(step.edge));
             let operation = OPERATIONS[step.operation].0;

@@ -13,6 +13,7 @@
 //! | [`shrink`] | the shortest part of a run that still fails |
 //! | `step` | the operations, and how often each is drawn |
 //! | `world` | locations, edges, clients, and what they do |
+//! | `operator` | a witness that an operator keeps, late, away and out of date as it may be |
 //! | `oracle` | the truth, and what the contract says about it |
 //! | `filters` | what the edges let through, and since when |
 //! | `topology` | who is linked to whom, as the planner accepts it or as it refuses it |
@@ -23,6 +24,7 @@ mod filters;
 pub mod fleet;
 mod heal;
 pub mod history;
+mod operator;
 mod oracle;
 pub mod run;
 pub mod shrink;

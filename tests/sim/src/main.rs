@@ -38,6 +38,9 @@ struct Args {
     /// Ask for more than the contract promises, to see that the oracle looks: `filters-early`, `losses-beside-filters` or `late-losses`.
     #[arg(long, value_name = "WHAT", value_parser = more_of)]
     more: Option<More>,
+    /// Operators keep the witnesses of locations with a server.
+    #[arg(long)]
+    operated: bool,
     /// How many seeds run at the same time; as many as there are processors when absent.
     #[arg(long)]
     threads: Option<u64>,
@@ -120,6 +123,7 @@ fn replay(args: &Args, seed: u64) -> Result<ExitCode> {
         steps: args.steps.clone().map(|s| s.0),
         refused: args.refused,
         more: args.more,
+        operated: args.operated,
         with_lines: true,
         ..Script::default()
     });
@@ -157,6 +161,7 @@ fn many(args: &Args) -> Result<ExitCode> {
             threads: args.threads.unwrap_or(cores),
             refused: args.refused,
             more: args.more,
+            operated: args.operated,
         };
         let (before, failed) = (all.runs, all.failed.len());
         let sum = fleet.run(|runs, more| {
@@ -238,12 +243,17 @@ fn report(args: &Args, all: &Sum) -> Result<ExitCode> {
             "seed {seed} VIOLATED: {} ({})",
             violation.message, violation.place
         )?;
-        writeln!(out, "  replay with: make sim SEED={seed}")?;
+        let how = if args.operated {
+            " ARGS=--operated"
+        } else {
+            ""
+        };
+        writeln!(out, "  replay with: make sim SEED={seed}{how}")?;
         if !args.no_shrink {
-            tell_shrunk(&mut out, args.more, *seed, violation)?;
+            tell_shrunk(&mut out, args, *seed, violation)?;
         }
     }
-    let never = all.never();
+    let never = all.never(args.operated);
     if !never.is_empty() && all.runs >= 1_000 {
         writeln!(out, "never carried out: {}", never.join(", "))?;
         return Ok(ExitCode::FAILURE);
@@ -258,13 +268,14 @@ fn report(args: &Args, all: &Sum) -> Result<ExitCode> {
 
 fn tell_shrunk(
     out: &mut impl std::io::Write,
-    more: Option<More>,
+    args: &Args,
     seed: u64,
     violation: &Violation,
 ) -> Result<()> {
     let script = Script {
         seed,
-        more,
+        more: args.more,
+        operated: args.operated,
         ..Script::default()
     };
     let steps = run(&script).steps;

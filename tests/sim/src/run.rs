@@ -27,6 +27,8 @@ pub struct Script {
     pub with_lines: bool,
     /// The oracle asks for more than the contract promises, to show that it looks.
     pub more: Option<More>,
+    /// Operators keep the witnesses of locations with a server.
+    pub operated: bool,
     /// Instead of what the seed draws: a graph and operations that were written down.
     pub history: Option<History>,
 }
@@ -88,6 +90,9 @@ pub fn run(script: &Script) -> Outcome {
     let drawn = topology.shape.name();
     let mut world = World::new(topology, script.seed, script.with_lines);
     world.oracle.more = script.more;
+    if script.operated || script.history.as_ref().is_some_and(|h| h.operated) {
+        world.employ_operators();
+    }
     world.counts.add(drawn);
     let ended = panic::catch_unwind(AssertUnwindSafe(|| live(&mut world, script, steps)));
     let violation = ended.err().map(|_| {

@@ -17,6 +17,7 @@ use tidelog_store::{
 };
 
 use crate::dice::Dice;
+use crate::operator::{Operated, Place};
 use crate::oracle::Ledger;
 use crate::world::Twin;
 
@@ -44,6 +45,8 @@ pub struct Site {
     pub twin: Option<Box<Twin>>,
     /// The database is a server: it outlives processes and tells when it was started, and the witness is told of that and not of commits.
     pub server: bool,
+    /// The witness, where an operator keeps it.
+    pub operated: Option<Box<Operated>>,
     /// What a dead process had sent to its database and is still on its way.
     pub zombie: Option<WriteBatch>,
     /// Which disk this is: another one after each restore.
@@ -123,6 +126,8 @@ pub struct Remembered {
     pub nonce: u64,
     /// Of the lease under which it began: what the witness was told.
     pub writer: u64,
+    /// Where it is.
+    pub place: Place,
 }
 
 pub struct Process {
@@ -167,6 +172,7 @@ impl Site {
             backups: Vec::new(),
             process: None,
             zombie: None,
+            operated: None,
             standby: None,
             rewrote: None,
             twin: None,
@@ -223,11 +229,22 @@ impl Site {
         changed
     }
 
+    /// Whether anything outside of the database knows that the location has ever been.
+    pub fn is_known(&self) -> bool {
+        match &self.operated {
+            Some(operated) => operated.knows(),
+            None => self.witness.is_some(),
+        }
+    }
+
     /// Not while it serves, and not when nothing else tells that the location has ever been.
     pub fn lose_witness(&mut self) -> bool {
         let may = self.process.is_none() && self.state().lineage.current().is_some();
         if may {
             self.witness = None;
+            if let Some(operated) = &mut self.operated {
+                operated.delete();
+            }
         }
         may
     }

@@ -4,6 +4,7 @@ use tidelog_core::{Input, SourceInput};
 
 use crate::dice::{Dice, Part};
 use crate::heal::one_round;
+use crate::operator::Operated;
 use crate::world::World;
 
 /// Something that happens next. Says whether anything did.
@@ -118,7 +119,31 @@ pub const OPERATIONS: &[(&str, usize, Operation)] = &[
     ("notice another database", 7, |w, site, _| {
         w.keep_lease(site)
     }),
+    // Without a weight: drawn only where operators keep witnesses.
+    ("let the operator read a wish", 0, |w, site, _| {
+        w.operator(site, |operator, _| operator.read_wish())
+    }),
+    (
+        "let the operator write what it has read",
+        0,
+        |w, site, _| w.operator(site, |operator, _| operator.write()),
+    ),
+    ("let the operator say what is recorded", 0, |w, site, _| {
+        w.operator(site, |operator, _| operator.tell())
+    }),
+    ("let the operator go away or come back", 0, |w, site, _| {
+        w.operator(site, |operator, _| {
+            operator.away = !operator.away;
+            true
+        })
+    }),
+    ("mount another record", 0, |w, site, _| {
+        w.operator(site, Operated::mount)
+    }),
+    ("move a pod", 0, |w, site, _| w.move_pod(site)),
 ];
+
+const OF_OPERATORS: usize = 6;
 
 /// An operation of a run, with the location and the edge that were drawn for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +170,10 @@ pub fn choose(world: &mut World, seed: u64, number: u32) -> Chosen {
         // Copies of every moment, and a fail-over while frames are on their way to the writer: what a stream has left out may be gone.
         let now = world.frames_wait(site) && world.dice.chance(50);
         return chosen(if now { FAIL_OVER } else { COPY });
+    }
+    if world.operated && world.dice.chance(8) {
+        let last = OPERATIONS.len() - 1;
+        return chosen(last - world.dice.below(OF_OPERATORS));
     }
     let mut drawn = world.dice.below(TOTAL);
     for (operation, (_, weight, _)) in OPERATIONS.iter().enumerate() {

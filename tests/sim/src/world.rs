@@ -140,6 +140,8 @@ pub struct World {
     pub loses_unnoticed: bool,
     /// How often.
     unnoticed: u32,
+    /// Operators keep the witnesses of locations with a server.
+    pub operated: bool,
     /// Databases fail over again and again.
     pub fails_over: bool,
     window: u64,
@@ -185,6 +187,7 @@ impl World {
                 && topology.shape != Shape::Refused
                 && dice.chance(25),
             unnoticed: 0,
+            operated: false,
             clocks_step_back,
             clocks_are_wild,
             fails_over,
@@ -194,6 +197,18 @@ impl World {
             scan_rows_max: 1 + dice.below(6),
             topology,
             dice,
+        }
+    }
+
+    /// Lets operators keep the witnesses of all locations with a server, and gives most of them one.
+    pub fn employ_operators(&mut self) {
+        self.operated = true;
+        for site in &mut self.sites {
+            site.server |= self.dice.chance(60);
+            site.operated = site.server.then(Box::default);
+            if let Some(operated) = &mut site.operated {
+                operated.reliable = self.clocks_step_back;
+            }
         }
     }
 

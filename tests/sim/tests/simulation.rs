@@ -12,6 +12,7 @@ fn fleet(to: u64, refused: bool) -> Fleet {
         threads: 2,
         refused,
         more: None,
+        operated: false,
     }
 }
 
@@ -25,11 +26,26 @@ fn the_invariants_hold_whatever_breaks() {
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(
-        sum.never(),
+        sum.never(false),
         Vec::<&str>::new(),
         "operations that never happened"
     );
     assert!(sum.faults_per_run() > 10.0, "{}", sum.faults_per_run());
+}
+
+#[test]
+fn the_invariants_hold_where_operators_keep_the_witnesses() {
+    let sum = Fleet {
+        operated: true,
+        ..fleet(500, false)
+    };
+    let sum = sum.run(|_, _| true);
+    assert!(sum.failed.is_empty(), "{:#?}", sum.failed);
+    assert_eq!(
+        sum.never(true),
+        Vec::<&str>::new(),
+        "operations that never happened"
+    );
 }
 
 #[test]

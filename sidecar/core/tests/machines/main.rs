@@ -9,6 +9,8 @@ mod late;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod recorder;
+#[cfg(test)]
 mod source;
 #[cfg(test)]
 mod source_frames;

@@ -9,6 +9,7 @@ use tidelog_core::{
 };
 use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
+use tokio::time::Instant;
 
 use super::{Legacy, StartError, Supervisor};
 use crate::witness::Recorded;
@@ -166,14 +167,23 @@ impl Supervisor {
         reason: &str,
         witnessed: bool,
     ) -> Result<LogState, StartError> {
-        self.back_off().await;
+        let pause = self.back_off();
+        self.keeping_the_lease(nonce, tokio::time::sleep(pause))
+            .await?;
         self.publisher.suspend();
         // What proves a loss is forgotten with this process. A witness that knew of the new incarnation would make the next one raise without
-        // taking anything back.
+        // taking anything back: a late raise only makes sure that the number was drawn by what is recorded now.
         let is_late = late.is_some();
+        let witness = self.options.witness.clone();
         let mut recorded = Recorded::Yes;
-        if !is_late && !mutant!("raise-unknown-to-the-witness") {
-            recorded = self.options.witness.raise(entry.incarnation)?;
+        if !mutant!("raise-unknown-to-the-witness") {
+            let fixed = if is_late {
+                state.incarnation()
+            } else {
+                entry.incarnation
+            };
+            let telling = witness.raise(fixed);
+            recorded = self.keeping_the_lease(nonce, telling).await??;
         }
         let guard = tidelog_store::Guard {
             incarnation: state.incarnation(),
@@ -188,15 +198,18 @@ impl Supervisor {
         // A witness may be lost within the second in which a number was drawn from the clock. A late raise appends at once.
         let wait = self.until(entry.incarnation);
         if wait <= DRAWN_AHEAD && !mutant!("raise-in-the-second-it-was-drawn") {
-            tokio::time::sleep(wait).await;
+            self.keeping_the_lease(nonce, tokio::time::sleep(wait))
+                .await?;
         }
         self.options.store.raise(&raise).await?;
         if is_late {
-            recorded = self.options.witness.raise(entry.incarnation)?;
+            let telling = witness.raise(entry.incarnation);
+            recorded = self.keeping_the_lease(nonce, telling).await??;
         }
         if !witnessed || recorded == Recorded::NotYet {
             // Nothing outside of the database has fixed the number: wait until no second start can draw it.
-            tokio::time::sleep(self.until(entry.incarnation)).await;
+            let wait = tokio::time::sleep(self.until(entry.incarnation));
+            self.keeping_the_lease(nonce, wait).await?;
         }
         if entry.base == 0 && entry.incarnation == Incarnation(1) {
             tracing::info!(log = %self.options.log, location = %self.options.location, "first start of this location");
@@ -295,11 +308,16 @@ impl Supervisor {
     }
 
     /// Raises in quick succession wait longer and longer: something is wrong that raising does not mend.
-    async fn back_off(&mut self) {
-        if self.raises > 0 {
-            let seconds = 1u64 << self.raises.min(6);
-            tokio::time::sleep(Duration::from_secs(seconds)).await;
+    fn back_off(&mut self) -> Duration {
+        let since = self.last_raise.replace(Instant::now());
+        let minutes = since.map_or(0, |since| since.elapsed().as_secs() / 60);
+        let recent = self
+            .raises
+            .saturating_sub(u32::try_from(minutes).unwrap_or(u32::MAX));
+        self.raises = recent + 1;
+        match recent {
+            0 => Duration::ZERO,
+            recent => Duration::from_secs(1 << recent.min(6)),
         }
-        self.raises += 1;
     }
 }

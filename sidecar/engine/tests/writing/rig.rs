@@ -125,9 +125,9 @@ impl WitnessKeeper for Jammed {
     fn load(&self) -> io::Result<Option<Witness>> {
         self.inner.load()
     }
-    fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
+    async fn raise(&self, incarnation: Incarnation) -> io::Result<Recorded> {
         self.check()?;
-        self.inner.raise(incarnation)
+        self.inner.raise(incarnation).await
     }
     async fn begin(
         &self,

@@ -378,20 +378,12 @@ fn answer_witness(
     witness: &RecordedWitness,
     request: &v1::GrantIncarnationRequest,
 ) -> Result<(), ApiError> {
-    if request.witness_revision != 0 || !request.witness_record.is_empty() {
-        return witness
-            .told(request.witness_revision, &request.witness_record)
-            .map_err(|e| answer::bad_field(FieldError::new("witness_record", e)));
-    }
-    match request.incarnation {
-        0 => witness.granted(false),
-        1 => witness.granted(true),
-        other => {
-            let message = format!(
-                "{other} cannot be granted: 1 to a new location, 0 to let it take a later one"
-            );
-            return Err(answer::bad_field(FieldError::new("incarnation", message)));
-        }
-    }
+    let Some(recorded) = &request.witness_record else {
+        let text = "says what is recorded, empty for nothing: this location's witness is kept by an operator";
+        return Err(answer::bad_field(FieldError::new("witness_record", text)));
+    };
+    witness
+        .told(recorded)
+        .map_err(|e| answer::bad_field(FieldError::new("witness_record", e.to_string())))?;
     Ok(())
 }

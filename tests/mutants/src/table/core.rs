@@ -342,6 +342,48 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "server-proves-an-unknown-incarnation",
+        what: "the server that the witness knows proves an incarnation that it does not know",
+        expected: Expected::Caught(&[
+            CORE.case("witness::tests::a_server_that_holds_an_incarnation_that_the_witness_does_not_know_proves_nothing"),
+        ]),
+    },
+    Mutant {
+        id: "record-replaced-unseen",
+        what: "a record is written whatever is there",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::only_the_first_of_two_claims_finds_the_location_new"),
+        ]),
+    },
+    Mutant {
+        id: "later-record-passed-over",
+        what: "a record that another process has made meanwhile is passed over",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::who_has_decided_by_the_past_looks_again_and_sees_the_present"),
+        ]),
+    },
+    Mutant {
+        id: "folder-of-the-past-proves",
+        what: "the folder of a pod counts although another writer was recorded since",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::the_folder_of_a_pod_counts_until_somebody_else_is_recorded"),
+        ]),
+    },
+    Mutant {
+        id: "record-of-before-an-incarnation-proves",
+        what: "a record proves continuity in an incarnation that only the folder of the pod knows",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::a_record_of_before_an_incarnation_that_the_folder_knows_proves_nothing"),
+        ]),
+    },
+    Mutant {
+        id: "deleted-witness-never-was",
+        what: "a witness that was deleted looks like one that never was",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::a_witness_that_was_deleted_is_not_one_that_never_was"),
+        ]),
+    },
+    Mutant {
         id: "no-raise",
         what: "nothing is raised after a loss",
         expected: Expected::Caught(&[

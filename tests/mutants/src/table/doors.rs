@@ -66,11 +66,6 @@ pub const MUTANTS: &[Mutant] = &[
         &[LOCATION.case("recorded::an_empty_database_of_which_nobody_knows_whether_it_is_new_takes_a_later_incarnation")],
     ),
     caught(
-        "later-record-passed-over",
-        "a record that another process has made meanwhile is passed over",
-        &[LOCATION.case("recorded::who_finds_a_later_record_than_the_mounted_one_looks_again")],
-    ),
-    caught(
         "certificate-not-compared",
         "a peer speaks for another location than its certificate names",
         &[STREAMS.case("hostile::a_peer_speaks_only_for_the_location_that_its_certificate_names")],

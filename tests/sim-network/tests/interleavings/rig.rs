@@ -130,7 +130,7 @@ impl WitnessKeeper for Forgetful {
     fn load(&self) -> std::io::Result<Option<tidelog_core::Witness>> {
         Ok(None)
     }
-    fn raise(&self, _: tidelog_model::Incarnation) -> std::io::Result<Recorded> {
+    async fn raise(&self, _: tidelog_model::Incarnation) -> std::io::Result<Recorded> {
         Ok(Recorded::Yes)
     }
     async fn begin(

@@ -131,6 +131,21 @@ impl Oracle {
         self.spread();
     }
 
+    /// A location goes on as before a writer of which nobody knew: what that one wrote is gone together with the one place that knew of it. No id is used
+    /// for two events, since that writer had an incarnation of its own; but what it wrote is noticed late.
+    pub fn lose_unrecorded(&mut self, site: usize, after: Incarnation) {
+        self.doubt.ever = true;
+        let held = self.ledgers[site].held;
+        for (number, truth) in self.events.iter().enumerate() {
+            let lost = truth.home == site && truth.id.origin.incarnation > after;
+            if lost && held >> number & 1 == 0 {
+                self.doubt.events |= 1 << number;
+            }
+        }
+        self.doubt.sites[site].insert(after);
+        self.spread();
+    }
+
     /// Doubt goes to everything that had seen something in doubt.
     fn spread(&mut self) {
         for (number, truth) in self.events.iter().enumerate() {

@@ -6,11 +6,12 @@
 //! database does (I1): it comes back when that database is put in the place of the clone, which raises again. (Two databases that are both proven by one
 //! witness file, and two that both talk to peers, are beyond what is promised: there one is a loss that is noticed late.)
 
-use std::mem::swap;
+use std::mem::{swap, take};
 
 use tidelog_store::MemoryStore;
 
 use super::World;
+use crate::operator::Pod;
 use crate::oracle::Ledger;
 use crate::site::{Process, Remembered};
 
@@ -22,6 +23,7 @@ pub struct Twin {
     version: u8,
     ledger: Ledger,
     live: u64,
+    pod: Pod,
 }
 
 impl World {
@@ -56,6 +58,11 @@ impl World {
             version: here.version,
             ledger: self.oracle.ledgers[site].clone(),
             live: self.oracle.live[site],
+            pod: here
+                .operated
+                .as_mut()
+                .map(|o| take(&mut o.pod))
+                .unwrap_or_default(),
         }));
         here.generation += 1;
         here.standby = None;
@@ -111,6 +118,9 @@ impl World {
         swap(&mut here.generation, &mut twin.generation);
         swap(&mut here.process, &mut twin.process);
         swap(&mut here.version, &mut twin.version);
+        if let Some(operated) = &mut here.operated {
+            swap(&mut operated.pod, &mut twin.pod);
+        }
         swap(&mut self.oracle.ledgers[site], &mut twin.ledger);
         swap(&mut self.oracle.live[site], &mut twin.live);
         self.apart = match self.apart {

@@ -12,6 +12,7 @@ use tidelog_store::{CommitError, LogStore};
 
 use super::{DELAY, World};
 use crate::dice::Dice;
+use crate::operator::{Operated, Place, Pod};
 use crate::oracle::Ledger;
 use crate::site::{NEWEST, Operation, Process, Remembered, SourceEnd, TargetEnd, Waiting, now};
 
@@ -60,6 +61,12 @@ impl World {
             // Whatever has stalled may go on.
             self.links.iter_mut().for_each(|link| link.stalls = 0);
         }
+        if started.passes_over {
+            self.counts.add("a writer of which nobody knew is lost");
+            let after = self.sites[site].state().incarnation();
+            self.oracle.lose_unrecorded(site, after);
+            self.forget_readings(site);
+        }
         self.oracle.continued(site);
         let (writer, view) = (started.writer, started.view);
         let mut process = match self.sites[site].process.take() {
@@ -71,6 +78,7 @@ impl World {
         process.remembered = Remembered {
             proven: Some(started.proven),
             writer: started.nonce,
+            place: Place::Here,
             ..Remembered::default()
         };
         self.sites[site].process = Some(process);
@@ -235,6 +243,7 @@ impl World {
             },
             proven: process.remembered.proven,
             writer: process.remembered.writer,
+            place: Place::Here,
         };
         assert!(
             !process
@@ -285,7 +294,7 @@ impl World {
     /// A database that was made anew, while the witness knows that there was one.
     pub fn wipe(&mut self, site: usize) -> bool {
         let served = self.sites[site].state().lineage.current().is_some();
-        let known = served && self.sites[site].witness.is_some();
+        let known = served && self.sites[site].is_known();
         if !known {
             return false;
         }
@@ -355,6 +364,31 @@ impl World {
         }
         self.writer_input(site, Input::ShutDown);
         serving
+    }
+
+    /// The operator does something, where one keeps the witness.
+    pub fn operator(
+        &mut self,
+        site: usize,
+        does: impl FnOnce(&mut Operated, &mut Dice) -> bool,
+    ) -> bool {
+        match &mut self.sites[site].operated {
+            Some(operated) => does(operated, &mut self.dice),
+            None => false,
+        }
+    }
+
+    /// The pod goes away, and its folder with it.
+    pub fn move_pod(&mut self, site: usize) -> bool {
+        if self.sites[site].operated.is_none() {
+            return false;
+        }
+        self.crash(site);
+        self.operator(site, |operated, dice| {
+            operated.pod = Pod::default();
+            operated.mount(dice);
+            true
+        })
     }
 
     pub fn end_recovery(&mut self, site: usize) -> bool {
@@ -463,7 +497,7 @@ impl World {
         if self.oracle.may_stall() {
             self.forget_readings(site);
         }
-        let known = self.sites[site].witness.is_some();
+        let known = self.sites[site].is_known();
         let Some(ledger) = self.sites[site].restore(number, known) else {
             return false;
         };

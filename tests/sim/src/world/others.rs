@@ -3,6 +3,7 @@
 use tidelog_core::{Input, ProvenHead, StopReason};
 
 use super::World;
+use crate::operator::Place;
 use crate::site::Remembered;
 
 impl World {
@@ -13,11 +14,15 @@ impl World {
         }
         self.stop_and_decide(site, StopReason::Fenced);
         let fenced = self.sites[site].process.as_ref();
-        let Some(remembered) = fenced.filter(|p| !p.serving).map(|p| p.remembered.clone()) else {
+        let Some(mut remembered) = fenced.filter(|p| !p.serving).map(|p| p.remembered.clone())
+        else {
             // It died on the way, or is not done yet.
             return true;
         };
         self.crash(site);
+        if let Some(operated) = &mut self.sites[site].operated {
+            remembered.place = Place::There(Box::new(std::mem::take(&mut operated.pod)));
+        }
         self.sites[site].standby = Some(remembered);
         self.start_with(site, Remembered::default())
     }

@@ -49,7 +49,9 @@ impl World {
                     sequence: head,
                     hash,
                 };
-                if here.is_named(writer) {
+                if let Some(operated) = &mut here.operated {
+                    operated.committed(head);
+                } else if here.is_named(writer) {
                     here.witness.get_or_insert_default().committed = (!here.server).then_some(head);
                 }
             }
@@ -74,12 +76,16 @@ impl World {
             Effect::Stop(StopReason::ShutDown) => {
                 let view = Arc::clone(&process.view);
                 let writer = process.remembered.writer;
-                if self.sites[site].is_named(writer) {
-                    let witness = self.sites[site].witness.get_or_insert_default();
-                    witness.clean_stop = Some(ProvenHead {
-                        sequence: view.head,
-                        hash: view.hash,
-                    });
+                let head = ProvenHead {
+                    sequence: view.head,
+                    hash: view.hash,
+                };
+                let here = &mut self.sites[site];
+                if let Some(operated) = &mut here.operated {
+                    operated.stopped(head, &mut self.dice);
+                } else if here.is_named(writer) {
+                    let witness = here.witness.get_or_insert_default();
+                    witness.clean_stop = Some(head);
                     witness.committed = None;
                 }
                 self.crash(site);
