@@ -34,6 +34,21 @@ pub struct LogManifest {
 }
 
 impl LogManifest {
+    /// A log with its links, as the schema has let them in; links are in the order of their names.
+    pub fn of(resource: EventLog, mut link_resources: Vec<ReplicationLink>) -> Self {
+        link_resources.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+        Self {
+            log: convert::log(&resource),
+            links: link_resources
+                .iter()
+                .map(|link| convert::link(link, &resource))
+                .collect(),
+            not_realised: convert::not_realised(&resource),
+            resource,
+            link_resources,
+        }
+    }
+
     /// Plans this log.
     pub fn plan(&self, planner: Planner) -> Plan {
         planner.plan(&self.log, &self.links)
@@ -104,23 +119,12 @@ pub(crate) fn gather(resources: Resources, report: &mut Report) -> Vec<LogManife
     }
     let mut manifests: Vec<LogManifest> = logs
         .into_iter()
-        .map(|(identity, log)| manifest(log.resource, of_log.remove(&identity).unwrap_or_default()))
+        .map(|(identity, log)| {
+            LogManifest::of(log.resource, of_log.remove(&identity).unwrap_or_default())
+        })
         .collect();
     manifests.sort_by(|one, other| one.log.name.cmp(&other.log.name));
     manifests
-}
-
-fn manifest(resource: EventLog, link_resources: Vec<ReplicationLink>) -> LogManifest {
-    LogManifest {
-        log: convert::log(&resource),
-        links: link_resources
-            .iter()
-            .map(|link| convert::link(link, &resource))
-            .collect(),
-        not_realised: convert::not_realised(&resource),
-        resource,
-        link_resources,
-    }
 }
 
 fn unique<T>(

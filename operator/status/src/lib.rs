@@ -8,15 +8,18 @@
 //! |---|---|
 //! | `table` | state of an edge to condition, reason and status |
 //! | `link` | conditions and edges of a ReplicationLink |
+//! | `log` | conditions of an EventLog |
 //! | `fact` | a condition without its history, and the history it gets |
 //! | `budget` | whether a status is worth a write |
 
 mod budget;
 mod fact;
 mod link;
+mod log;
 mod table;
 
 pub use budget::{is_worth_a_write, lag_bucket};
 pub use fact::{Fact, with_history};
 pub use link::{LinkSeen, SeenEdge, link_status};
+pub use log::{Certificate, Doing, LocationHere, LogSeen, Recovery, WriterSeen, log_status};
 pub use table::{EDGE_STATES, EdgeRow, Meaning, row};

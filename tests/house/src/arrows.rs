@@ -41,6 +41,7 @@ const fn row(room: &'static str, rank: Rank, may_import: &'static [&'static str]
 
 const API: &str = "operator/api";
 const BUILD: &str = "operator/build";
+const CONTROLLER: &str = "operator/controller";
 const MANIFEST: &str = "operator/manifest";
 const PKI: &str = "operator/pki";
 const STATUS: &str = "operator/status";
@@ -63,6 +64,11 @@ const HARNESS: &str = "tests/harness";
 pub const TABLE: &[Row] = &[
     row(API, Rank::Pure, &[]),
     row(BUILD, Rank::Pure, &[API, CONFIG, MODEL, TOPOLOGY]),
+    row(
+        CONTROLLER,
+        Rank::Driver,
+        &[API, BUILD, MANIFEST, STATUS, TOPOLOGY, CONFIG, MODEL, PROTO],
+    ),
     row(MANIFEST, Rank::Pure, &[API, TOPOLOGY, FILTER, MODEL]),
     row(PKI, Rank::Driver, &[MODEL]),
     row(STATUS, Rank::Pure, &[API, TOPOLOGY]),
@@ -155,7 +161,11 @@ pub const TABLE: &[Row] = &[
             HARNESS,
         ],
     ),
-    row("tests/cluster", Rank::Test, &[API, MANIFEST]),
+    row(
+        "tests/cluster",
+        Rank::Test,
+        &[API, BUILD, CONTROLLER, MANIFEST],
+    ),
     row(
         "tests/docs",
         Rank::Test,
@@ -381,6 +391,8 @@ pub fn check_table(table: &[Row]) -> Vec<Finding> {
                 && ![FILTER, MODEL].contains(&to)
                 // What renders a configuration fills the struct that the sidecar parses: the two cannot drift apart.
                 && !(from == BUILD && to == CONFIG)
+                // It asks its sidecars, and tells them what is in force, as any administrator does.
+                && !(from == CONTROLLER && [CONFIG, PROTO].contains(&to))
             {
                 refuse(format!(
                     "`{from}` may import `{to}`: of the sidecar only filter and model"

@@ -5,20 +5,45 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use tidelog_house::Tree;
+
+/// A program that another thread is just writing cannot be executed ("text file busy"), not even for the moment in which a third thread's child has
+/// inherited the open file: files are written and children started one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> std::io::Result<Output> {
+    let child = {
+        let _alone = one_at_a_time();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?
+    };
+    child.wait_with_output()
+}
 
 fn tool(name: &str) -> Result<PathBuf> {
     Ok(Tree::open()?.root().join("tests/tools").join(name))
 }
 
 fn sum(log: &str) -> Result<String> {
-    let mut child = Command::new(tool("sum-tests.sh")?)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child = {
+        let _alone = one_at_a_time();
+        Command::new(tool("sum-tests.sh")?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?
+    };
     child
         .stdin
         .take()
@@ -43,6 +68,7 @@ impl Programs {
 
     fn add(&self, name: &str, script: &str) -> Result<()> {
         let file = self.path().join(name);
+        let _alone = one_at_a_time();
         fs::write(&file, format!("#!/bin/sh\n{script}\n"))?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
         Ok(())
@@ -89,7 +115,7 @@ fn ensure_postgres(path: &Path, search: &Path, named: Option<&Path>) -> Result<O
     if let Some(named) = named {
         command.env("TIDELOG_POSTGRES_BIN", named);
     }
-    Ok(command.output()?)
+    Ok(run(&mut command)?)
 }
 
 fn stdout(output: &Output) -> String {
@@ -227,16 +253,16 @@ fn refuses_a_named_folder_without_postgres() -> Result<()> {
 fn says_what_to_install_without_a_c_compiler() -> Result<()> {
     let path = Programs::new()?;
     path.basics()?;
-    let run = || {
-        Command::new("/usr/bin/env")
+    let look = || {
+        let mut command = Command::new("/usr/bin/env");
+        command
             .env_clear()
             .env("PATH", path.path())
             .arg("bash")
-            .arg(tool("ensure-cc.sh")?)
-            .output()
-            .context("run ensure-cc.sh")
+            .arg(tool("ensure-cc.sh")?);
+        run(&mut command).context("run ensure-cc.sh")
     };
-    let output = run()?;
+    let output = look()?;
     ensure!(!output.status.success(), "found {}", stdout(&output));
     ensure!(
         stderr(&output).contains("apt-get install gcc"),
@@ -244,7 +270,7 @@ fn says_what_to_install_without_a_c_compiler() -> Result<()> {
         stderr(&output)
     );
     path.add("clang", "true")?;
-    ensure!(run()?.status.success(), "clang is a C compiler");
+    ensure!(look()?.status.success(), "clang is a C compiler");
     Ok(())
 }
 
@@ -252,16 +278,16 @@ fn says_what_to_install_without_a_c_compiler() -> Result<()> {
 fn says_what_to_install_without_curl() -> Result<()> {
     let path = Programs::new()?;
     path.basics()?;
-    let run = || {
-        Command::new("/usr/bin/env")
+    let look = || {
+        let mut command = Command::new("/usr/bin/env");
+        command
             .env_clear()
             .env("PATH", path.path())
             .arg("bash")
-            .arg(tool("ensure-curl.sh")?)
-            .output()
-            .context("run ensure-curl.sh")
+            .arg(tool("ensure-curl.sh")?);
+        run(&mut command).context("run ensure-curl.sh")
     };
-    let output = run()?;
+    let output = look()?;
     ensure!(!output.status.success(), "found {}", stdout(&output));
     ensure!(
         stderr(&output).contains("apt-get install curl"),
@@ -269,7 +295,7 @@ fn says_what_to_install_without_curl() -> Result<()> {
         stderr(&output)
     );
     path.add("curl", "true")?;
-    let output = run()?;
+    let output = look()?;
     ensure!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         stdout(&output),
@@ -310,14 +336,14 @@ fn ensure_grpcurl(go: &str) -> Result<(TempDir, Output)> {
     }
     path.add("go", go)?;
     let tools = tempfile::tempdir()?;
-    let output = Command::new("/usr/bin/env")
+    let mut command = Command::new("/usr/bin/env");
+    command
         .env_clear()
         .env("PATH", path.path())
         .env("TIDELOG_TOOLS_DIR", tools.path())
         .arg("bash")
-        .arg(tool("ensure-grpcurl.sh")?)
-        .output()?;
-    Ok((tools, output))
+        .arg(tool("ensure-grpcurl.sh")?);
+    Ok((tools, run(&mut command)?))
 }
 
 #[test]
@@ -370,17 +396,19 @@ fn with_make(script: &str, make: &str) -> Result<Output> {
     ] {
         let target = root.path().join(file);
         fs::create_dir_all(target.parent().context("a file without folder")?)?;
+        let _alone = one_at_a_time();
         fs::copy(here.join(file), target)?;
     }
     let programs = Programs::new()?;
     programs.add("make", make)?;
     let path = std::env::var("PATH")?;
-    Ok(Command::new(root.path().join(script))
+    let mut command = Command::new(root.path().join(script));
+    command
         .current_dir(root.path())
         .env("PATH", format!("{}:{path}", programs.path().display()))
         .env_remove("CI")
-        .env_remove("CARGO_TARGET_DIR")
-        .output()?)
+        .env_remove("CARGO_TARGET_DIR");
+    Ok(run(&mut command)?)
 }
 
 fn last_line(output: &Output) -> String {
@@ -509,7 +537,7 @@ fn scripts_are_strict_and_executable() -> Result<()> {
             fs::metadata(&path)?.permissions().mode() & 0o111 != 0,
             "{file}: not executable"
         );
-        let check = Command::new("bash").arg("-n").arg(&path).output()?;
+        let check = run(Command::new("bash").arg("-n").arg(&path))?;
         ensure!(check.status.success(), "{file}: {}", stderr(&check));
     }
     Ok(())

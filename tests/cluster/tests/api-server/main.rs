@@ -5,3 +5,4 @@ mod admission;
 mod definitions;
 mod objects;
 mod reading;
+mod reconcile;

@@ -1,0 +1,122 @@
+//! Server-side apply that writes only what differs: each write wakes everybody who watches, and costs the API server.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use kube::ResourceExt as _;
+use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json};
+use tidelog_api::EventLog;
+
+use crate::FIELD_MANAGER;
+use crate::context::Context;
+use crate::error::Error;
+
+/// What was applied, and what the server made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Applied {
+    wanted: u64,
+    uid: Option<String>,
+    version: Option<String>,
+}
+
+/// Kind and name of an object, for people and as a key.
+pub(crate) fn key(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or("?");
+    format!(
+        "{}/{} {}",
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+        text("/kind")
+    )
+}
+
+/// The resource that holds objects like this one.
+pub(crate) fn resource_of(object: &Value) -> ApiResource {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, version) = text("apiVersion")
+        .split_once('/')
+        .unwrap_or(("", text("apiVersion")));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, text("kind")))
+}
+
+/// Makes an object of a log what it should be. True when that took a write.
+///
+/// What is compared first is the version of the object as it is now with the one that the last apply has left: whoever has changed anything since, or
+/// deleted it, has changed that.
+pub(crate) async fn apply(
+    context: &Context,
+    log: &EventLog,
+    object: &Value,
+) -> Result<bool, Error> {
+    let mut object = object.clone();
+    let owner = kube::Resource::controller_owner_ref(log, &()).ok_or(Error::Incomplete("a uid"))?;
+    object["metadata"]["ownerReferences"] = json!([owner]);
+    let key = key(&object);
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let namespace = log.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource_of(&object));
+    let wanted = fingerprint(&object);
+    if let Some(last) = context.applied(&key)
+        && last.wanted == wanted
+    {
+        let now = api.get_metadata_opt(name).await;
+        let now = now.map_err(Error::api(format!("look at {key}")))?;
+        let now = now.map(|now| (now.metadata.uid, now.metadata.resource_version));
+        if now == Some((last.uid, last.version)) {
+            return Ok(false);
+        }
+    }
+    // Nobody else owns these fields: what somebody has set by hand is set back.
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = api.patch(name, &params, &Patch::Apply(&object)).await;
+    let applied = applied.map_err(Error::api(format!("apply {key}")))?;
+    let before = context.applied(&key);
+    let after = Applied {
+        wanted,
+        uid: applied.metadata.uid,
+        version: applied.metadata.resource_version,
+    };
+    let changed = before.as_ref() != Some(&after);
+    context.set_applied(key, after);
+    Ok(changed)
+}
+
+fn fingerprint(object: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Writes a status under the field manager.
+pub(crate) async fn write_status<K>(
+    context: &Context,
+    resource: &K,
+    status: &impl serde::Serialize,
+) -> Result<(), Error>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let name = resource.name_any();
+    let namespace = resource.namespace().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": name, "uid": resource.meta().uid},
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api
+        .patch_status(&name, &params, &Patch::Apply(&patch))
+        .await;
+    written.map_err(Error::api(format!(
+        "write the status of {} {namespace}/{name}",
+        K::kind(&())
+    )))?;
+    Ok(())
+}

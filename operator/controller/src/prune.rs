@@ -1,0 +1,69 @@
+//! What a log owned by an earlier spec and does not need any more: the budget of a second replica, the Service of another `expose`, the pods of a location that
+//! has left.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt as _;
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions};
+use kube::core::GroupVersionKind;
+use tidelog_api::EventLog;
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Every kind that is applied.
+const KINDS: [(&str, &str, &str); 5] = [
+    ("", "v1", "ConfigMap"),
+    ("", "v1", "Service"),
+    ("apps", "v1", "StatefulSet"),
+    ("networking.k8s.io", "v1", "NetworkPolicy"),
+    ("policy", "v1", "PodDisruptionBudget"),
+];
+
+/// Deletes what this log owns and what is not among `wanted`, which holds kind and name.
+pub(crate) async fn prune(
+    context: &Context,
+    log: &EventLog,
+    wanted: &BTreeSet<(String, String)>,
+) -> Result<(), Error> {
+    let namespace = log.namespace().unwrap_or_default();
+    let mine = format!(
+        "app.kubernetes.io/managed-by=tidelog-operator,tidelog.dev/log={}",
+        log.name_any()
+    );
+    for (group, version, kind) in KINDS {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(context.client.clone(), &namespace, &resource);
+        let found = api
+            .list_metadata(&ListParams::default().labels(&mine))
+            .await;
+        let found = found.map_err(Error::api(format!("list each {kind} in {namespace}")))?;
+        for object in found {
+            let name = object.name_any();
+            let owned = object
+                .owner_references()
+                .iter()
+                .any(|o| Some(&o.uid) == log.metadata.uid.as_ref());
+            if !owned || wanted.contains(&(kind.to_owned(), name.clone())) {
+                continue;
+            }
+            let params = DeleteParams::background().preconditions(Preconditions {
+                uid: object.uid(),
+                resource_version: None,
+            });
+            match api.delete(&name, &params).await {
+                Ok(_) => {
+                    tracing::info!(namespace, name, kind, "deleted: it is not wanted any more");
+                }
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    return Err(Error::api(format!("delete {kind} {namespace}/{name}"))(
+                        error,
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}

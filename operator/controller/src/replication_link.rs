@@ -1,0 +1,113 @@
+//! The steps for a ReplicationLink.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube::runtime::controller::Action;
+use tidelog_api::{EdgeState, EdgeStatus, ReplicationLink};
+use tidelog_status::{LinkSeen, SeenEdge, is_worth_a_write, link_status};
+use tidelog_topology::{Finding, Plan, Planner};
+
+use crate::apply::write_status;
+use crate::context::Context;
+use crate::error::Error;
+
+/// Visits a link. Its edges run by what its log does with the plan; here only what is seen of them is told.
+pub(crate) async fn reconcile(
+    link: Arc<ReplicationLink>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let uid = link.uid().ok_or(Error::Incomplete("a uid"))?;
+    if link.metadata.deletion_timestamp.is_some() {
+        context.forget(&uid, "\u{0}");
+        return Ok(Action::await_change());
+    }
+    // 1. Its log, and the plan by all links of that.
+    let log = context.log_of(&link);
+    let plan = log
+        .as_ref()
+        .map(|log| context.manifest(log).plan(Planner::new()));
+    let here: Vec<String> = log
+        .as_ref()
+        .map(|log| context.options.location.of(log))
+        .unwrap_or_default()
+        .into_iter()
+        .map(|location| location.name.clone())
+        .collect();
+    // 2. What is wrong with it, and the edges that end here.
+    let name = link.name_any();
+    let findings = plan
+        .as_ref()
+        .map(|plan| about(plan, &name))
+        .unwrap_or_default();
+    let edges = plan
+        .as_ref()
+        .map(|plan| edges(plan, &name, &here))
+        .unwrap_or_default();
+    // 3. That is told.
+    let seen = LinkSeen {
+        generation: link.metadata.generation,
+        topology: &link.spec.topology,
+        lag_threshold: &link.spec.lag_threshold,
+        has_log: log.is_some(),
+        here: &here,
+        findings: &findings,
+        edges: &edges,
+    };
+    let before = link.status.clone().unwrap_or_default();
+    let status = link_status(&seen, &before.conditions, &Time(Timestamp::now()));
+    let since = context
+        .written_at(&uid)
+        .map_or(Duration::MAX, |at| at.elapsed());
+    if is_worth_a_write(&before, &status, since) {
+        write_status(&context, &*link, &status).await?;
+        context.set_written(&uid);
+    }
+    context.succeeded(&uid);
+    Ok(Action::requeue(context.options.resync))
+}
+
+/// What the planner has found about this link.
+fn about(plan: &Plan, link: &str) -> Vec<Finding> {
+    let findings = plan.findings.iter();
+    let mine = findings.filter(|finding| finding.links.is_empty() || finding.links.contains(link));
+    mine.cloned().collect()
+}
+
+/// The edges of this link that begin or end at a location of this cluster, each from its end here.
+fn edges(plan: &Plan, link: &str, here: &[String]) -> Vec<SeenEdge> {
+    let mine = plan.edges.values().filter(|edge| edge.link == link);
+    let mut seen = Vec::new();
+    for edge in mine {
+        // Where both ends are here the target knows more.
+        let end = [&edge.target, &edge.source]
+            .into_iter()
+            .find(|end| here.contains(end));
+        let Some(end) = end else {
+            continue;
+        };
+        seen.push(SeenEdge {
+            status: EdgeStatus {
+                source: edge.source.clone(),
+                target: edge.target.clone(),
+                state: EdgeState::Pending,
+                source_head: None,
+                progress: None,
+                lag_events: None,
+                lag_seconds: None,
+                filtered_total: None,
+                last_error: None,
+                last_transition: None,
+            },
+            reason: String::new(),
+            message: String::new(),
+            here: end.clone(),
+            stale: true,
+            synced: false,
+        });
+    }
+    seen
+}

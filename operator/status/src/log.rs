@@ -1,0 +1,354 @@
+//! Conditions of an EventLog, as one operator sees it: the locations that its cluster realises.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tidelog_api::{
+    Condition, ConditionStatus, EventLogStatus, LocationStatus, VectorEntry, WriterStatus,
+};
+
+use crate::fact::{Fact, with_history};
+
+/// What a location is doing, by its own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// It proves what is there.
+    Starting,
+    /// Its database is empty, and nobody has said whether it is new.
+    Awaiting,
+    /// It serves.
+    Serving,
+    /// Its database does not answer, or is full.
+    StorageUnavailable,
+    /// It is about to end.
+    Stopping,
+}
+
+/// Whether lost events are back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// They are, or nothing was ever lost.
+    pub recovered: bool,
+    /// A word for programs.
+    pub reason: String,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// A certificate that is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Seconds that it still counts, negative when it does not any more.
+    pub seconds_left: i64,
+    /// Why newer files are not in force; empty when they are.
+    pub error: String,
+}
+
+/// What the writer of a location says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WriterSeen {
+    /// The pod that it is in, and since when it writes.
+    pub writer: Option<WriterStatus>,
+    /// What it is doing.
+    pub doing: Doing,
+    /// Why, for people.
+    pub message: String,
+    /// Highest local sequence.
+    pub head: i64,
+    /// The incarnation in force; 0 while there is none.
+    pub incarnation: i64,
+    /// What is stored.
+    pub version_vector: Vec<VectorEntry>,
+    /// Whether lost events are back.
+    pub recovery: Recovery,
+    /// Its certificate; absent without TLS.
+    pub certificate: Option<Certificate>,
+    /// Peers with another spec.
+    pub disagreeing: Vec<String>,
+}
+
+/// What an operator sees of one location here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LocationHere {
+    /// Its name.
+    pub name: String,
+    /// What could not be done for it, if something could not: a word and a sentence.
+    pub refused: Option<(String, String)>,
+    /// What its writer says, if it was heard within three intervals.
+    pub seen: Option<WriterSeen>,
+    /// Pods that are ready, and pods that are wanted.
+    pub pods: (i32, i32),
+    /// Where others reach it, if anywhere.
+    pub endpoint: Option<String>,
+}
+
+/// What an operator sees of a log.
+#[derive(Debug, Clone)]
+pub struct LogSeen<'a> {
+    /// Generation of the spec that was looked at.
+    pub generation: Option<i64>,
+    /// The location of this operator; `*` for all.
+    pub operator: &'a str,
+    /// Hash of what all locations must agree on.
+    pub spec_hash: &'a str,
+    /// The log's locations that run here.
+    pub here: &'a [LocationHere],
+    /// No TLS, by the resource's own word.
+    pub insecure: bool,
+}
+
+/// A certificate that ends within so many seconds should have been replaced.
+const CERTIFICATE_ENDS: i64 = 7 * 86_400;
+
+/// The status to be written.
+pub fn log_status(seen: &LogSeen<'_>, before: &[Condition], now: &Time) -> EventLogStatus {
+    // With several locations here there is no one head: columns show it where one is all there is.
+    let single = match seen.here {
+        [one] => one.seen.as_ref(),
+        _ => None,
+    };
+    EventLogStatus {
+        observed_generation: seen.generation,
+        location: Some(seen.operator.to_owned()),
+        head: single.map(|s| s.head),
+        version_vector: single
+            .map(|s| bounded(&s.version_vector))
+            .unwrap_or_default(),
+        incarnation: single.map(|s| s.incarnation),
+        writer: single.and_then(|s| s.writer.clone()),
+        spec_hash: Some(seen.spec_hash.to_owned()).filter(|hash| !hash.is_empty()),
+        locations: seen.here.iter().map(location).collect(),
+        conditions: with_history(facts(seen), before, seen.generation, now),
+    }
+}
+
+/// The entries that a status has room for.
+fn bounded(vector: &[VectorEntry]) -> Vec<VectorEntry> {
+    vector.iter().take(256).cloned().collect()
+}
+
+fn location(here: &LocationHere) -> LocationStatus {
+    let seen = here.seen.as_ref();
+    LocationStatus {
+        name: here.name.clone(),
+        ready: seen.is_some_and(|s| s.doing == Doing::Serving),
+        head: seen.map(|s| s.head),
+        incarnation: seen.map(|s| s.incarnation),
+    }
+}
+
+/// All conditions, in the order in which they are written.
+fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
+    if seen.here.is_empty() {
+        let message = match seen.operator {
+            "*" => "the log has no active location".to_owned(),
+            name => format!(
+                "the log has no active location {name}; nothing is done for it in this cluster"
+            ),
+        };
+        let elsewhere = |type_| Fact::yes(type_, "NotLocal", message.clone());
+        let mut facts: Vec<Fact> = EVERYTHING.iter().map(|type_| elsewhere(type_)).collect();
+        facts.push(Fact::no("Reconciling", "NotLocal", message.clone()));
+        facts.push(Fact::no("Stalled", "NotLocal", message));
+        return facts;
+    }
+    let each = |of: fn(&LocationHere, &LogSeen<'_>) -> Fact| {
+        let facts = seen.here.iter().map(|here| of(here, seen));
+        worst(facts, seen.here.len())
+    };
+    let storage = each(storage);
+    let available = each(available);
+    let endpoint = each(endpoint);
+    let certificates = each(certificates);
+    let agree = each(agree);
+    let recovered = each(recovered);
+    // What an application needs of its log: peers and their certificates are no part of it.
+    let ready = [&available, &storage]
+        .into_iter()
+        .find(|fact| fact.status != ConditionStatus::True)
+        .map_or_else(
+            || Fact::yes("Ready", "Serving", "appends are accepted"),
+            |fact| Fact {
+                type_: "Ready",
+                ..fact.clone()
+            },
+        );
+    let refused = seen.here.iter().find_map(|here| here.refused.as_ref());
+    let stalled = match refused {
+        Some((reason, message)) => Fact::yes("Stalled", reason, message.clone()),
+        None => Fact::no("Stalled", "Progressing", "nothing needs a person"),
+    };
+    let reconciling = match refused {
+        Some(_) => Fact::no("Reconciling", "Refused", "waiting for a person"),
+        None if ready.status == ConditionStatus::True => {
+            Fact::no("Reconciling", "Done", "everything is as it was asked for")
+        }
+        None => Fact::yes("Reconciling", &ready.reason.clone(), ready.message.clone()),
+    };
+    vec![
+        ready,
+        storage,
+        available,
+        endpoint,
+        certificates,
+        agree,
+        recovered,
+        reconciling,
+        stalled,
+    ]
+}
+
+const EVERYTHING: [&str; 7] = [
+    "Ready",
+    "StorageReady",
+    "Available",
+    "EndpointReady",
+    "CertificatesReady",
+    "PeersAgree",
+    "Recovered",
+];
+
+/// One fact for all locations: that of the one that is worst off.
+fn worst(facts: impl Iterator<Item = Fact>, count: usize) -> Fact {
+    let badness = |fact: &Fact| match fact.status {
+        ConditionStatus::True => 0,
+        ConditionStatus::Unknown => 1,
+        ConditionStatus::False => 2,
+    };
+    let mut worst: Option<Fact> = None;
+    for fact in facts {
+        if worst.as_ref().is_none_or(|w| badness(&fact) > badness(w)) {
+            worst = Some(fact);
+        }
+    }
+    debug_assert!(count > 0, "asked about locations that are not here");
+    worst.unwrap_or_else(|| Fact::unknown("Ready", "NotLocal", ""))
+}
+
+/// What is said of a location whose writer nobody has heard.
+fn unheard(type_: &'static str, here: &LocationHere) -> Fact {
+    if let Some((reason, message)) = &here.refused {
+        return Fact::unknown(type_, reason, message.clone());
+    }
+    let (ready, wanted) = here.pods;
+    let message = format!(
+        "{}: no sidecar has answered; {ready} of {wanted} pods are ready",
+        here.name
+    );
+    Fact::unknown(type_, "StatusUnknown", message)
+}
+
+fn storage(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
+    if let Some((reason, message)) = &here.refused
+        && reason == "SecretNotFound"
+    {
+        return Fact::no("StorageReady", reason, message.clone());
+    }
+    let Some(seen) = &here.seen else {
+        return unheard("StorageReady", here);
+    };
+    match seen.doing {
+        Doing::StorageUnavailable => {
+            let message = format!("{}: {}", here.name, seen.message);
+            Fact::no("StorageReady", "StorageUnavailable", message)
+        }
+        _ => Fact::yes("StorageReady", "Connected", "the database answers"),
+    }
+}
+
+fn available(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
+    let Some(seen) = &here.seen else {
+        return unheard("Available", here);
+    };
+    let message = |what: &str| match seen.message.as_str() {
+        "" => format!("{} {what}", here.name),
+        why => format!("{} {what}: {why}", here.name),
+    };
+    let no = |reason, what| Fact::no("Available", reason, message(what));
+    match seen.doing {
+        Doing::Serving => Fact::yes("Available", "Serving", "the writer accepts appends"),
+        Doing::Starting => no("Starting", "starts"),
+        Doing::Awaiting => no("AwaitingIncarnation", "waits to be told whether it is new"),
+        Doing::StorageUnavailable => no("StorageUnavailable", "refuses appends"),
+        Doing::Stopping => no("Stopping", "stops"),
+    }
+}
+
+fn endpoint(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
+    match &here.endpoint {
+        Some(endpoint) => Fact::yes(
+            "EndpointReady",
+            "Planned",
+            format!("others reach it at {endpoint}"),
+        ),
+        None => Fact::yes(
+            "EndpointReady",
+            "DialsOut",
+            format!("{} has no endpoint: it dials the others", here.name),
+        ),
+    }
+}
+
+fn certificates(here: &LocationHere, log: &LogSeen<'_>) -> Fact {
+    if log.insecure {
+        let message = "insecure: whoever reaches the replication port can read and write the log";
+        return Fact::no("CertificatesReady", "Insecure", message);
+    }
+    let Some(seen) = &here.seen else {
+        return unheard("CertificatesReady", here);
+    };
+    match &seen.certificate {
+        None => Fact::unknown(
+            "CertificatesReady",
+            "StatusUnknown",
+            format!("{} says nothing of its certificate", here.name),
+        ),
+        Some(certificate) if certificate.seconds_left <= 0 => Fact::no(
+            "CertificatesReady",
+            "Expired",
+            format!("the certificate of {} has expired", here.name),
+        ),
+        Some(certificate) if !certificate.error.is_empty() => Fact::no(
+            "CertificatesReady",
+            "Unreadable",
+            format!("{}: {}", here.name, certificate.error),
+        ),
+        Some(certificate) if certificate.seconds_left < CERTIFICATE_ENDS => {
+            let days = certificate.seconds_left / 86_400;
+            Fact::no(
+                "CertificatesReady",
+                "Expiring",
+                format!("the certificate of {} ends in {days} days", here.name),
+            )
+        }
+        Some(_) => Fact::yes("CertificatesReady", "Valid", "certificates are in force"),
+    }
+}
+
+fn agree(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
+    let Some(seen) = &here.seen else {
+        return unheard("PeersAgree", here);
+    };
+    if seen.disagreeing.is_empty() {
+        return Fact::yes("PeersAgree", "SameSpec", "no peer has told of another spec");
+    }
+    let peers = seen.disagreeing.join(", ");
+    Fact::no(
+        "PeersAgree",
+        "OtherSpec",
+        format!("{peers} run by another spec than {}", here.name),
+    )
+}
+
+fn recovered(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
+    let Some(seen) = &here.seen else {
+        return unheard("Recovered", here);
+    };
+    let Recovery {
+        recovered,
+        reason,
+        message,
+    } = &seen.recovery;
+    if *recovered {
+        return Fact::yes("Recovered", reason, message.clone());
+    }
+    Fact::no("Recovered", reason, format!("{}: {message}", here.name))
+}
