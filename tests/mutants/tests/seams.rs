@@ -1,10 +1,11 @@
 //! The table and the code name the same mutants.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use tidelog_mutants::{Expected, features_that_leak, seams, table};
+use tidelog_mutants::{Expected, Killer, features_that_leak, seams, table};
 
 fn root() -> Result<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -36,6 +37,43 @@ fn every_mutant_has_exactly_one_seam_and_every_seam_its_mutant() -> Result<()> {
         }
     }
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    Ok(())
+}
+
+/// A killer that was given another name is found here, and not after half an hour of building.
+#[test]
+fn every_killer_is_a_test_that_somebody_has_written() -> Result<()> {
+    let mut words = BTreeSet::new();
+    for room in ["sidecar", "operator", "tests"] {
+        collect_words(&root()?.join(room), &mut words)?;
+    }
+    let mut missing = BTreeSet::new();
+    for mutant in table::all() {
+        for killer in mutant.expected.killers() {
+            let Killer::Case(_, case) = killer else {
+                continue;
+            };
+            let name = case.rsplit("::").next().unwrap_or_default();
+            if !name.is_empty() && !words.contains(name) {
+                missing.insert(format!("{}: {case}", mutant.id));
+            }
+        }
+    }
+    ensure!(missing.is_empty(), "no such test: {missing:#?}");
+    Ok(())
+}
+
+fn collect_words(folder: &Path, words: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("tests/mutants") {
+            collect_words(&path, words)?;
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path)?;
+            let found = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            words.extend(found.map(str::to_owned));
+        }
+    }
     Ok(())
 }
 

@@ -248,24 +248,29 @@ fn a_condition_sees_replicated_events() {
     );
 }
 
-#[test]
-fn a_condition_after_a_lost_position_is_refused_however_far_the_log_has_grown() {
-    let mut log = Log::new();
-    log.append_one(request(&["x"])).unwrap();
+/// Incarnation 7 begins at this head.
+fn raise(log: &mut Log, head: u64) {
     let raise = Raise {
         guard: Guard {
             incarnation: Incarnation(1),
             nonce: 1,
-            head: 1,
+            head,
         },
         entry: tidelog_model::LineageEntry {
             incarnation: Incarnation(7),
-            base: 1,
+            base: head,
         },
         rewrite: None,
     };
     now(log.store.raise(&raise)).unwrap();
     log.core = core_of(&log.store, 1);
+}
+
+#[test]
+fn a_condition_after_a_lost_position_is_refused_however_far_the_log_has_grown() {
+    let mut log = Log::new();
+    log.append_one(request(&["x"])).unwrap();
+    raise(&mut log, 1);
     for _ in 0..5 {
         log.append_one(request(&["y"])).unwrap();
     }
@@ -351,6 +356,10 @@ fn strangers_do_not_take_the_place_of_what_is_appended_here() {
     log.apply(&peer.frame(0, u64::from(all) - 1));
     assert_eq!(log.head(), u64::from(all) - 1);
     assert!(log.append_one(request(&["x"])).is_ok());
+    // The place that was kept is taken: there is none for another incarnation.
+    raise(&mut log, u64::from(all));
+    let refused = log.append_one(request(&["y"]));
+    assert_eq!(refused, Err(Refusal::VectorFull { entries: 257 }));
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub const MUTANTS: &[Mutant] = &[
         id: "full-vector-ignored",
         what: "a full version vector takes one more origin",
         expected: Expected::Caught(&[
-            MACHINES.case("log::a_full_vector_takes_no_other_origin"),
+            MACHINES.case("log::strangers_do_not_take_the_place_of_what_is_appended_here"),
         ]),
     },
     Mutant {

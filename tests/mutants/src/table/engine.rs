@@ -268,7 +268,7 @@ pub const MUTANTS: &[Mutant] = &[
         id: "memory-before-the-witness",
         what: "what a process remembers proves continuity although the witness was told of another head",
         expected: Expected::Caught(&[
-            CORE.case("memory::tests::an_unchanged_head_proves_nothing_once_the_witness_was_told_of_another_one"),
+            CORE.case("memory::tests::an_unchanged_head_proves_nothing_unless_the_witness_names_the_writer_that_left_it"),
         ]),
     },
     Mutant {
