@@ -458,6 +458,13 @@ impl World {
     }
 
     pub fn backup(&mut self, site: usize) -> bool {
+        // Not while its writer asks what has become of a commit: a copy that holds it and another one that does not are two histories, of which the
+        // location may go on with either, and then come to the other (a limit that docs/trust.md names).
+        let process = self.sites[site].process.as_ref();
+        let asks = process.and_then(|p| p.operation.as_ref());
+        if matches!(asks, Some(Operation::Resolve(_))) {
+            return false;
+        }
         self.oracle.all_shown(site) && self.sites[site].backup(&self.oracle.ledgers[site])
     }
 
