@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use tidelog_api::{EventLog, Location, ManagedStorage, Storage};
 use tidelog_config::Config;
 
-pub use names::{Names, labels, selector};
+pub use names::{ADMIN_PORT, CONFIG_KEY, Names, WITNESS_KEY, labels, selector};
 pub use pod::in_pod;
 pub use settings::{Gateway, Settings};
 pub use sidecar_config::{Local, RenderError, planned_endpoint, sidecar_config};
@@ -89,7 +89,7 @@ fn config_map(place: &Place<'_>) -> Value {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(place, &place.names().config(), "log"),
-        "data": {names::CONFIG_KEY: text},
+        "data": {CONFIG_KEY: text},
     })
 }
 

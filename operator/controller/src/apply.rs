@@ -1,6 +1,6 @@
 //! Server-side apply that writes only what differs: each write wakes everybody who watches, and costs the API server.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
@@ -57,7 +57,7 @@ pub(crate) async fn apply(
     let namespace = log.namespace().unwrap_or_default();
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &namespace, &resource_of(&object));
-    let wanted = fingerprint(&object);
+    let wanted = hash_of(&object.to_string());
     if let Some(last) = context.applied(&key)
         && last.wanted == wanted
     {
@@ -83,9 +83,10 @@ pub(crate) async fn apply(
     Ok(changed)
 }
 
-fn fingerprint(object: &Value) -> u64 {
+/// A number for a value, for as long as this process runs.
+pub(crate) fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    object.to_string().hash(&mut hasher);
+    value.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -11,6 +11,7 @@ use tidelog_manifest::LogManifest;
 
 use crate::apply::Applied;
 use crate::options::Options;
+use crate::sidecars::{LogKey, Sidecars};
 
 /// Shared by all visits.
 pub(crate) struct Context {
@@ -18,6 +19,7 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) logs: Store<EventLog>,
     pub(crate) links: Store<ReplicationLink>,
+    pub(crate) sidecars: Sidecars,
     remembered: Mutex<Remembered>,
 }
 
@@ -40,12 +42,14 @@ impl Context {
         options: Options,
         logs: Store<EventLog>,
         links: Store<ReplicationLink>,
+        sidecars: Sidecars,
     ) -> Self {
         Self {
             client,
             options,
             logs,
             links,
+            sidecars,
             remembered: Mutex::default(),
         }
     }
@@ -65,6 +69,14 @@ impl Context {
         };
         let links = self.links.state().into_iter().filter(is_mine);
         LogManifest::of(log.clone(), links.map(|link| (*link).clone()).collect())
+    }
+
+    /// Which log it is.
+    pub(crate) fn key_of(log: &EventLog) -> LogKey {
+        LogKey {
+            namespace: log.metadata.namespace.clone().unwrap_or_default(),
+            name: log.metadata.name.clone().unwrap_or_default(),
+        }
     }
 
     /// The log of a link.

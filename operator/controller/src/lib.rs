@@ -9,6 +9,9 @@
 //! | `context` | what every visit may look at |
 //! | `event_log` | the steps for an EventLog |
 //! | `replication_link` | the steps for a ReplicationLink |
+//! | `sidecars` | what each pod says of itself |
+//! | `witness` | what is recorded of a location |
+//! | `seen` | from what a sidecar says to what a status tells |
 //! | `apply` | server-side apply that writes only what differs |
 //! | `prune` | what is no longer wanted |
 //! | `run` | watches, and who is visited when |
@@ -21,6 +24,9 @@ mod options;
 mod prune;
 mod replication_link;
 mod run;
+mod seen;
+mod sidecars;
+mod witness;
 
 pub use options::{Options, Realises};
 pub use run::run;

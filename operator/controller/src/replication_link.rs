@@ -7,13 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
-use tidelog_api::{EdgeState, EdgeStatus, ReplicationLink};
-use tidelog_status::{LinkSeen, SeenEdge, is_worth_a_write, link_status};
+use tidelog_api::{EdgeState, EdgeStatus, EventLog, ReplicationLink};
+use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, is_worth_a_write, link_status};
 use tidelog_topology::{Finding, Plan, Planner};
 
 use crate::apply::write_status;
 use crate::context::Context;
 use crate::error::Error;
+use crate::seen;
 
 /// Visits a link. Its edges run by what its log does with the plan; here only what is seen of them is told.
 pub(crate) async fn reconcile(
@@ -43,12 +44,12 @@ pub(crate) async fn reconcile(
         .as_ref()
         .map(|plan| about(plan, &name))
         .unwrap_or_default();
-    let edges = plan
-        .as_ref()
-        .map(|plan| edges(plan, &name, &here))
-        .unwrap_or_default();
+    let edges = match (&log, &plan) {
+        (Some(log), Some(plan)) => edges(&context, log, plan, &name, &here),
+        _ => Vec::new(),
+    };
     // 3. That is told.
-    let seen = LinkSeen {
+    let told = LinkSeen {
         generation: link.metadata.generation,
         topology: &link.spec.topology,
         lag_threshold: &link.spec.lag_threshold,
@@ -58,7 +59,7 @@ pub(crate) async fn reconcile(
         edges: &edges,
     };
     let before = link.status.clone().unwrap_or_default();
-    let status = link_status(&seen, &before.conditions, &Time(Timestamp::now()));
+    let status = link_status(&told, &before.conditions, &Time(Timestamp::now()));
     let since = context
         .written_at(&uid)
         .map_or(Duration::MAX, |at| at.elapsed());
@@ -67,7 +68,12 @@ pub(crate) async fn reconcile(
         context.set_written(&uid);
     }
     context.succeeded(&uid);
-    Ok(Action::requeue(context.options.resync))
+    let soon = if edges.is_empty() {
+        context.options.resync
+    } else {
+        DRIFT_EVERY
+    };
+    Ok(Action::requeue(soon))
 }
 
 /// What the planner has found about this link.
@@ -77,8 +83,15 @@ fn about(plan: &Plan, link: &str) -> Vec<Finding> {
     mine.cloned().collect()
 }
 
-/// The edges of this link that begin or end at a location of this cluster, each from its end here.
-fn edges(plan: &Plan, link: &str, here: &[String]) -> Vec<SeenEdge> {
+/// The edges of this link that begin or end at a location of this cluster, each as its end here speaks of it.
+fn edges(
+    context: &Context,
+    log: &EventLog,
+    plan: &Plan,
+    link: &str,
+    here: &[String],
+) -> Vec<SeenEdge> {
+    let key = Context::key_of(log);
     let mine = plan.edges.values().filter(|edge| edge.link == link);
     let mut seen = Vec::new();
     for edge in mine {
@@ -89,25 +102,41 @@ fn edges(plan: &Plan, link: &str, here: &[String]) -> Vec<SeenEdge> {
         let Some(end) = end else {
             continue;
         };
-        seen.push(SeenEdge {
-            status: EdgeStatus {
-                source: edge.source.clone(),
-                target: edge.target.clone(),
-                state: EdgeState::Pending,
-                source_head: None,
-                progress: None,
-                lag_events: None,
-                lag_seconds: None,
-                filtered_total: None,
-                last_error: None,
-                last_transition: None,
-            },
-            reason: String::new(),
-            message: String::new(),
-            here: end.clone(),
-            stale: true,
-            synced: false,
+        // Of the writer: a standby replicates nothing.
+        let heard = context.sidecars.heard(&key, end);
+        let writer = heard.iter().find(|heard| heard.is_writer());
+        let says = writer.and_then(|heard| {
+            let edges = heard.status.edges.iter();
+            let mut same = edges.filter(|e| e.source == edge.source && e.target == edge.target);
+            same.next()
+        });
+        seen.push(match says {
+            Some(says) => seen::edge(says, end),
+            None => silent(&edge.source, &edge.target, end),
         });
     }
     seen
+}
+
+/// An edge of which nobody has spoken lately.
+fn silent(source: &str, target: &str, here: &str) -> SeenEdge {
+    SeenEdge {
+        status: EdgeStatus {
+            source: source.to_owned(),
+            target: target.to_owned(),
+            state: EdgeState::Pending,
+            source_head: None,
+            progress: None,
+            lag_events: None,
+            lag_seconds: None,
+            filtered_total: None,
+            last_error: None,
+            last_transition: None,
+        },
+        reason: String::new(),
+        message: String::new(),
+        here: here.to_owned(),
+        stale: true,
+        synced: false,
+    }
 }

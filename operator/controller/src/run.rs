@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, future};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::controller::{Action, Config};
@@ -14,10 +14,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tidelog_api::{EventLog, ReplicationLink};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::options::Options;
+use crate::sidecars::{LogKey, Sidecars};
 use crate::{event_log, replication_link};
 
 /// Changes come in swarms: one visit for all of a moment.
@@ -34,6 +37,7 @@ pub async fn run(
     let mine = everything
         .clone()
         .labels("app.kubernetes.io/managed-by=tidelog-operator");
+    let pods = everything.clone().labels("tidelog.dev/log");
     let config = Config::default()
         .debounce(DEBOUNCE)
         .concurrency(options.concurrency);
@@ -44,8 +48,19 @@ pub async fn run(
         api::<ReplicationLink>(&client, &options),
         everything.clone(),
     );
-    let context = Context::new(client.clone(), options.clone(), logs.store(), links.store());
+    let (sidecars, visits) = Sidecars::new();
+    let context = Context::new(
+        client.clone(),
+        options.clone(),
+        logs.store(),
+        links.store(),
+        sidecars,
+    );
     let context = Arc::new(context);
+    // What a sidecar says concerns its log and the links of that.
+    let (to_logs, logs_asked) = mpsc::unbounded_channel();
+    let (to_links, links_asked) = mpsc::unbounded_channel();
+    let asking = tokio::spawn(ask(visits, to_logs, to_links, context.clone()));
 
     let logs = logs
         .with_config(config.clone())
@@ -63,6 +78,8 @@ pub async fn run(
                 Some(log.within(&link.namespace().unwrap_or_default()))
             },
         )
+        .watches(api::<Pod>(&client, &options), pods, log_of_pod)
+        .reconcile_on(UnboundedReceiverStream::new(logs_asked))
         .graceful_shutdown_on(stop.clone())
         .run(event_log::reconcile, again, context.clone())
         .for_each(|visit| {
@@ -85,6 +102,7 @@ pub async fn run(
                 links_of(&of_link, link.namespace(), &link.spec.event_log_ref.name)
             },
         )
+        .reconcile_on(UnboundedReceiverStream::new(links_asked))
         .graceful_shutdown_on(stop)
         .run(replication_link::reconcile, again, context)
         .for_each(|visit| {
@@ -92,6 +110,28 @@ pub async fn run(
             future::ready(())
         });
     future::join(logs, links).await;
+    asking.abort();
+}
+
+/// Asks for visits of a log and of all its links.
+async fn ask(
+    mut visits: mpsc::UnboundedReceiver<LogKey>,
+    logs: mpsc::UnboundedSender<ObjectRef<EventLog>>,
+    links: mpsc::UnboundedSender<ObjectRef<ReplicationLink>>,
+    context: Arc<Context>,
+) {
+    while let Some(log) = visits.recv().await {
+        for link in links_of(&context, Some(log.namespace.clone()), &log.name) {
+            let _ = links.send(link);
+        }
+        let _ = logs.send(ObjectRef::new(&log.name).within(&log.namespace));
+    }
+}
+
+/// The log of a pod, by its labels: its owner is a StatefulSet.
+fn log_of_pod(pod: Pod) -> Option<ObjectRef<EventLog>> {
+    let name = pod.labels().get("tidelog.dev/log")?.clone();
+    Some(ObjectRef::new(&name).within(&pod.namespace()?))
 }
 
 fn api<K>(client: &Client, options: &Options) -> Api<K>

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidelog_api::ReplicationLinkStatus;
+use tidelog_api::{EventLogStatus, ReplicationLinkStatus};
 
 /// What only drifts is written this often.
 pub const DRIFT_EVERY: Duration = Duration::from_secs(30);
@@ -22,6 +22,27 @@ pub fn is_worth_a_write(
         return false;
     }
     steady(before) != steady(after) || since_last_write >= DRIFT_EVERY
+}
+
+/// The same for a log.
+pub fn is_log_worth_a_write(
+    before: &EventLogStatus,
+    after: &EventLogStatus,
+    since_last_write: Duration,
+) -> bool {
+    let steady = |status: &EventLogStatus| {
+        let mut steady = status.clone();
+        steady.head = None;
+        steady.version_vector.clear();
+        for location in &mut steady.locations {
+            location.head = None;
+        }
+        for condition in &mut steady.conditions {
+            condition.message.clear();
+        }
+        steady
+    };
+    before != after && (steady(before) != steady(after) || since_last_write >= DRIFT_EVERY)
 }
 
 /// A status with its drifting numbers rounded.

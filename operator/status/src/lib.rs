@@ -18,7 +18,7 @@ mod link;
 mod log;
 mod table;
 
-pub use budget::{is_worth_a_write, lag_bucket};
+pub use budget::{DRIFT_EVERY, is_log_worth_a_write, is_worth_a_write, lag_bucket};
 pub use fact::{Fact, with_history};
 pub use link::{LinkSeen, SeenEdge, link_status};
 pub use log::{Certificate, Doing, LocationHere, LogSeen, Recovery, WriterSeen, log_status};

@@ -164,7 +164,9 @@ pub const TABLE: &[Row] = &[
     row(
         "tests/cluster",
         Rank::Test,
-        &[API, BUILD, CONTROLLER, MANIFEST],
+        &[
+            API, BUILD, CONTROLLER, MANIFEST, CONFIG, PROTO, SERVER, STORE,
+        ],
     ),
     row(
         "tests/docs",

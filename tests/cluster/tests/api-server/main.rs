@@ -6,3 +6,4 @@ mod definitions;
 mod objects;
 mod reading;
 mod reconcile;
+mod sidecars;

@@ -14,13 +14,13 @@ use crate::definitions::namespace;
 const SOON: Duration = Duration::from_secs(20);
 
 /// A running controller for one namespace.
-struct Operator {
+pub struct Operator {
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Operator {
-    fn start(namespace: &str, location: &str) -> Self {
+    pub fn start(namespace: &str, location: &str) -> Self {
         let options = Options {
             location: Realises::parse(location),
             namespace: Some(namespace.to_owned()),
@@ -81,13 +81,13 @@ fn log(locations: &[&str], more: &str) -> String {
     )
 }
 
-fn link(name: &str, locations: &str, more: &str) -> String {
+pub fn link(name: &str, locations: &str, more: &str) -> String {
     format!(
         "apiVersion: tidelog.dev/v1alpha1\nkind: ReplicationLink\nmetadata: {{name: {name}}}\nspec:\n  eventLogRef: {{name: orders}}\n  topology: {{dense: {{locations: [{locations}]}}}}\n{more}"
     )
 }
 
-fn apply(kubectl: &Kubectl, manifest: &str) {
+pub fn apply(kubectl: &Kubectl, manifest: &str) {
     kubectl.apply(manifest).unwrap().done().unwrap();
 }
 
@@ -97,7 +97,7 @@ fn rest(time: Duration) {
 }
 
 /// Waits until something can be seen.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + SOON;
     loop {
         if let Some(found) = look() {
@@ -109,12 +109,12 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Waits for an object.
-fn appears(kubectl: &Kubectl, object: &str) -> Value {
+pub fn appears(kubectl: &Kubectl, object: &str) -> Value {
     until(object, || kubectl.get(object).ok())
 }
 
 /// Status and reason of a condition.
-fn condition(kubectl: &Kubectl, object: &str, type_: &str) -> Option<(String, String)> {
+pub fn condition(kubectl: &Kubectl, object: &str, type_: &str) -> Option<(String, String)> {
     let object = kubectl.get(object).ok()?;
     let conditions = object["status"]["conditions"].as_array()?.clone();
     let condition = conditions.into_iter().find(|c| c["type"] == type_)?;

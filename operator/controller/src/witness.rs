@@ -1,0 +1,145 @@
+//! The witness of a location, kept in a ConfigMap: one chain of records, each written only on top of the one that it follows.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
+use kube::api::{Api, PostParams};
+use serde_json::json;
+use tidelog_api::EventLog;
+use tidelog_build::{Names, WITNESS_KEY, labels};
+use tidelog_model::WitnessRecord;
+use tidelog_proto::v1;
+
+use crate::FIELD_MANAGER;
+use crate::apply::hash_of;
+use crate::context::Context;
+use crate::error::Error;
+use crate::sidecars::Heard;
+
+/// What is recorded of a location.
+struct Recorded {
+    /// The object, if there is one.
+    object: Option<ConfigMap>,
+    /// Its text; empty where nothing is recorded.
+    text: String,
+    record: Option<WitnessRecord>,
+}
+
+/// Records what the pods of a location wish for, if it may be, and tells them what is there.
+pub(crate) async fn keep(
+    context: &Context,
+    log: &EventLog,
+    location: &str,
+    pods: &[Heard],
+) -> Result<(), Error> {
+    if pods.iter().all(|pod| pod.status.witness.is_none()) {
+        return Ok(());
+    }
+    let names = Names::new(&log.name_any(), location);
+    let namespace = log.namespace().unwrap_or_default();
+    let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
+    let mut there = read(&api, &names).await?;
+    for pod in pods {
+        let Some(witness) = &pod.status.witness else {
+            continue;
+        };
+        let wish = WitnessRecord::read(&witness.record).unwrap_or_default();
+        if let Some(wish) = &wish
+            && there.record.as_ref().map(|r| r.name) != Some(wish.name)
+            && wish.may_replace(there.record.as_ref())
+        {
+            match write(&api, &names, &there, wish).await {
+                Ok(()) => tracing::info!(
+                    namespace,
+                    location,
+                    revision = wish.name.revision,
+                    pod = pod.pod.name,
+                    "recorded at the witness"
+                ),
+                // Somebody else was faster: another operator, or a person.
+                Err(Error::Api { source, .. }) if is_conflict(&source) => {}
+                Err(error) => return Err(error),
+            }
+            there = read(&api, &names).await?;
+        }
+        // Again after each wish: it waits for the word.
+        let fingerprint = hash_of(&(&witness.record, &there.text));
+        if wish.is_some() && context.sidecars.is_news(&pod.pod, "witness", fingerprint) {
+            let words = v1::GrantIncarnationRequest {
+                log: log.name_any(),
+                witness_record: Some(there.text.clone()),
+                ..v1::GrantIncarnationRequest::default()
+            };
+            match pod.client.clone().grant_incarnation(words).await {
+                Ok(_) => context.sidecars.set_told(&pod.pod, "witness", fingerprint),
+                Err(status) => tracing::warn!(
+                    namespace,
+                    pod = pod.pod.name,
+                    error = status.message(),
+                    "cannot tell what the witness has recorded"
+                ),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    // 409 is that of a version, and that of a name that is taken.
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+/// What is there now, from the API server itself: what a cache says may be over.
+async fn read(api: &Api<ConfigMap>, names: &Names) -> Result<Recorded, Error> {
+    let name = names.witness();
+    let object = api.get_opt(&name).await;
+    let object = object.map_err(Error::api(format!("look at ConfigMap {name}")))?;
+    let data = object.as_ref().and_then(|object| object.data.as_ref());
+    let text = data.and_then(|data| data.get(WITNESS_KEY)).cloned();
+    let text = match (&object, text) {
+        (Some(_), Some(text)) if !text.trim().is_empty() => text,
+        // Somebody has emptied it: not the same as that there never was one.
+        (Some(_), _) => "{}".to_owned(),
+        (None, _) => String::new(),
+    };
+    let record = WitnessRecord::read(&text).unwrap_or(Some(WitnessRecord::UNREADABLE));
+    Ok(Recorded {
+        object,
+        text,
+        record,
+    })
+}
+
+/// Writes a record in the place of what was read; a conflict when that is not there any more.
+async fn write(
+    api: &Api<ConfigMap>,
+    names: &Names,
+    there: &Recorded,
+    wish: &WitnessRecord,
+) -> Result<(), Error> {
+    let name = names.witness();
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let what = format!("record at ConfigMap {name}");
+    let data = [(WITNESS_KEY.to_owned(), wish.text())];
+    if let Some(object) = &there.object {
+        // With the version that was read.
+        let mut object = object.clone();
+        object.data = Some(data.into());
+        object.metadata.managed_fields = None;
+        let written = api.replace(&name, &params, &object).await;
+        return written.map(|_| ()).map_err(Error::api(what));
+    }
+    // No owner: it outlives the log, and whoever applies the log again finds it.
+    let mut object = ConfigMap::default();
+    object.metadata.name = Some(name);
+    object.metadata.labels = serde_json::from_value(labels(names, "witness")).ok();
+    object.metadata.annotations = serde_json::from_value(json!({
+        "tidelog.dev/about": "what this location has acknowledged, outside of its database; without it the location begins a new incarnation",
+    }))
+    .ok();
+    object.data = Some(data.into());
+    let written = api.create(&params, &object).await;
+    written.map(|_| ()).map_err(Error::api(what))
+}
