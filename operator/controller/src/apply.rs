@@ -58,7 +58,8 @@ pub(crate) async fn apply(
     let api: Api<DynamicObject> =
         Api::namespaced_with(context.client.clone(), &namespace, &resource_of(&object));
     let wanted = hash_of(&object.to_string());
-    if let Some(last) = context.applied(&key)
+    let uid = log.uid().unwrap_or_default();
+    if let Some(last) = context.applied(&uid, &key)
         && last.wanted == wanted
     {
         let now = api.get_metadata_opt(name).await;
@@ -72,15 +73,30 @@ pub(crate) async fn apply(
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let applied = api.patch(name, &params, &Patch::Apply(&object)).await;
     let applied = applied.map_err(Error::api(format!("apply {key}")))?;
-    let before = context.applied(&key);
+    let before = context.applied(&uid, &key);
     let after = Applied {
         wanted,
         uid: applied.metadata.uid,
         version: applied.metadata.resource_version,
     };
     let changed = before.as_ref() != Some(&after);
-    context.set_applied(key, after);
+    context.set_applied(&uid, key, after);
     Ok(changed)
+}
+
+/// Whether an object is there.
+pub(crate) async fn exists(
+    context: &Context,
+    log: &EventLog,
+    object: &Value,
+) -> Result<bool, Error> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let namespace = log.namespace().unwrap_or_default();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(context.client.clone(), &namespace, &resource_of(object));
+    let found = api.get_metadata_opt(name).await;
+    let found = found.map_err(Error::api(format!("look at {}", key(object))))?;
+    Ok(found.is_some())
 }
 
 /// A number for a value, for as long as this process runs.

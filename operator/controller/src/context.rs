@@ -1,9 +1,10 @@
 //! What every visit may look at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use kube::Client;
 use kube::runtime::reflector::Store;
 use tidelog_api::{EventLog, ReplicationLink};
@@ -12,6 +13,9 @@ use tidelog_manifest::LogManifest;
 use crate::apply::Applied;
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
+
+/// Until everything has been read.
+pub(crate) const NOT_YET: Duration = Duration::from_millis(500);
 
 /// Shared by all visits.
 pub(crate) struct Context {
@@ -26,8 +30,8 @@ pub(crate) struct Context {
 /// What spares writes; forgetting it costs one write each.
 #[derive(Default)]
 struct Remembered {
-    /// What was applied last, and what the server made of it.
-    applied: HashMap<String, Applied>,
+    /// What was applied last for an owner, and what the server made of it.
+    applied: HashMap<String, HashMap<String, Applied>>,
     /// Generations of logs whose leftovers are gone, by uid.
     pruned: HashMap<String, i64>,
     /// When the status of a resource was written last, by uid.
@@ -88,12 +92,20 @@ impl Context {
         })
     }
 
-    pub(crate) fn applied(&self, key: &str) -> Option<Applied> {
-        self.lock().applied.get(key).cloned()
+    /// Whether all logs and links have been read: before that, what is not known may be there.
+    pub(crate) fn knows_everything(&self) -> bool {
+        let (logs, links) = (self.logs.wait_until_ready(), self.links.wait_until_ready());
+        logs.now_or_never().is_some() && links.now_or_never().is_some()
     }
 
-    pub(crate) fn set_applied(&self, key: String, applied: Applied) {
-        self.lock().applied.insert(key, applied);
+    pub(crate) fn applied(&self, owner: &str, key: &str) -> Option<Applied> {
+        self.lock().applied.get(owner)?.get(key).cloned()
+    }
+
+    pub(crate) fn set_applied(&self, owner: &str, key: String, applied: Applied) {
+        let mut remembered = self.lock();
+        let of_owner = remembered.applied.entry(owner.to_owned()).or_default();
+        of_owner.insert(key, applied);
     }
 
     /// True once for each generation of a log.
@@ -125,12 +137,32 @@ impl Context {
         self.lock().failures.remove(uid);
     }
 
-    /// A resource is gone, and everything that was remembered of it.
-    pub(crate) fn forget(&self, uid: &str, prefix: &str) {
+    /// Forgets everything about resources that are gone.
+    pub(crate) fn tidy(&self) {
+        if !self.knows_everything() {
+            return;
+        }
+        let (logs, links) = (self.logs.state(), self.links.state());
+        let uids: HashSet<&str> = logs
+            .iter()
+            .filter_map(|log| log.metadata.uid.as_deref())
+            .chain(links.iter().filter_map(|link| link.metadata.uid.as_deref()))
+            .collect();
         let mut remembered = self.lock();
-        remembered.pruned.remove(uid);
-        remembered.written.remove(uid);
-        remembered.failures.remove(uid);
-        remembered.applied.retain(|key, _| !key.starts_with(prefix));
+        remembered
+            .applied
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered
+            .pruned
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered
+            .written
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered
+            .failures
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        drop(remembered);
+        let keys: HashSet<LogKey> = logs.iter().map(|log| Self::key_of(log)).collect();
+        self.sidecars.forget_all_but(&keys);
     }
 }

@@ -12,6 +12,9 @@ pub(crate) enum Error {
         what: String,
         source: Box<kube::Error>,
     },
+    /// A pod.
+    #[error("{pod} does not hear: {why}")]
+    Sidecar { pod: String, why: String },
     /// What the schema should have refused.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -21,6 +24,22 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// The word for what the API server will refuse again, until somebody changes something; `None` where it may be otherwise the next time.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        let Self::Api { source, .. } = self else {
+            return None;
+        };
+        let kube::Error::Api(status) = &**source else {
+            return None;
+        };
+        match status.code {
+            403 => Some("Forbidden"),
+            404 => Some("KindNotFound"),
+            422 => Some("Invalid"),
+            _ => None,
+        }
+    }
+
     /// Names what was asked of the API server.
     pub(crate) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let what = what.into();

@@ -1,6 +1,6 @@
 //! The steps for an EventLog.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kube::runtime::controller::Action;
 use serde_json::Value;
 use tidelog_api::{EventLog, Location};
 use tidelog_build::{
-    ADMIN_PORT, CONFIG_KEY, Names, Place, in_pod, objects, planned_endpoint, selector,
+    ADMIN_PORT, CONFIG_KEY, Names, Place, Settings, in_pod, objects, planned_endpoint, selector,
     sidecar_config,
 };
 use tidelog_model::LocationName;
@@ -22,62 +22,69 @@ use tidelog_proto::v1;
 use tidelog_status::{DRIFT_EVERY, LocationHere, LogSeen, is_log_worth_a_write, log_status};
 use tidelog_topology::{Plan, Planner};
 
-use crate::apply::{apply, hash_of, write_status};
-use crate::context::Context;
+use crate::apply::{apply, exists, hash_of, write_status};
+use crate::context::{Context, NOT_YET};
 use crate::error::Error;
 use crate::prune::prune;
 use crate::seen;
-use crate::sidecars::{Heard, Pod};
+use crate::sidecars::{Heard, LogKey, Pod, in_time};
 use crate::witness::keep;
 
 /// Visits a log.
 pub(crate) async fn reconcile(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Error> {
     let uid = log.uid().ok_or(Error::Incomplete("a uid"))?;
-    // 1. What is being deleted goes by itself: everything that is to go has an owner.
+    // 1. What is being deleted goes by itself: everything that is to go has an owner. And before all links are known nothing is planned without them.
     if log.metadata.deletion_timestamp.is_some() {
-        let prefix = format!(
-            "{}/{}-",
-            log.namespace().unwrap_or_default(),
-            log.name_any()
-        );
-        context.forget(&uid, &prefix);
-        context.sidecars.forget(&Context::key_of(&log));
         return Ok(Action::await_change());
+    }
+    if !context.knows_everything() {
+        return Ok(Action::requeue(NOT_YET));
     }
     // 2. The plan, by all links of the log.
     let manifest = context.manifest(&log);
     let plan = manifest.plan(Planner::new());
-    // 3. What the locations of this cluster need.
+    // 3. What the locations of this cluster need is made so. What cannot be done for one is told of it, and the rest is done all the same.
     let here = context.options.location.of(&log);
+    let mut troubles = Troubles::default();
     let mut wanted = Vec::new();
     for location in &here {
-        wanted.extend(needed(&context, &log, location, &plan)?);
-    }
-    // 4. It is made so.
-    for object in &wanted {
-        if apply(&context, &log, object).await? {
-            tracing::info!(object = crate::apply::key(object), "applied");
+        let objects = needed(&log, location, &plan, &context.options.settings)?;
+        for object in &objects {
+            match make(&context, &log, &plan, object).await {
+                Ok(true) => tracing::info!(object = crate::apply::key(object), "applied"),
+                Ok(false) => {}
+                Err(error) => troubles.add(&location.name, error),
+            }
         }
+        wanted.extend(objects);
     }
-    // 5. What an earlier spec needed goes.
+    // 4. What an earlier spec needed goes.
     let generation = log.metadata.generation.unwrap_or_default();
     if context.is_to_be_pruned(&uid, generation) {
-        prune(&context, &log, &names_of(&wanted)).await?;
-        context.set_pruned(&uid, generation);
-    }
-    // 6. Its pods are heard; what they have to record is recorded, and what is in force for them is told.
-    let key = Context::key_of(&log);
-    for location in &here {
-        let pods = pods(&context, &log, &location.name).await?;
-        context.sidecars.attend(&key, &location.name, &pods);
-        let heard = context.sidecars.heard(&key, &location.name);
-        keep(&context, &log, &location.name, &heard).await?;
-        if plan.is_accepted() {
-            configure(&context, &log, &location.name, &wanted, &heard).await;
+        match prune(&context, &log, &names_of(&wanted)).await {
+            Ok(()) => context.set_pruned(&uid, generation),
+            Err(error) => troubles.last = Some(error),
         }
     }
-    // 7. What is there is told.
-    report(&context, &log, &plan, &here).await?;
+    // 5. Its pods are heard; what they have to record is recorded, and what is in force for them is told.
+    let key = Context::key_of(&log);
+    let names: Vec<&str> = here.iter().map(|location| location.name.as_str()).collect();
+    context.sidecars.keep_only(&key, &names);
+    // All that has to be recorded first: somebody waits for it.
+    for location in &here {
+        if let Err(error) = attend(&context, &log, &key, location).await {
+            troubles.last = Some(error);
+        }
+    }
+    for location in here.iter().filter(|_| plan.is_accepted()) {
+        let heard = context.sidecars.heard(&key, &location.name);
+        configure(&context, &log, &location.name, &wanted, &heard).await;
+    }
+    // 6. What is there is told.
+    report(&context, &log, &plan, &here, &troubles).await?;
+    if let Some(error) = troubles.last {
+        return Err(error);
+    }
     context.succeeded(&uid);
     // Numbers that drift are told now and then.
     let soon = if here.is_empty() {
@@ -86,6 +93,52 @@ pub(crate) async fn reconcile(log: Arc<EventLog>, context: Arc<Context>) -> Resu
         DRIFT_EVERY
     };
     Ok(Action::requeue(soon))
+}
+
+/// What could not be done.
+#[derive(Default)]
+struct Troubles {
+    /// What the API server refuses, by location: a word and a sentence.
+    refused: BTreeMap<String, (String, String)>,
+    /// Why the visit is to be made again.
+    last: Option<Error>,
+}
+
+impl Troubles {
+    fn add(&mut self, location: &str, error: Error) {
+        if let Some(reason) = error.refusal() {
+            let refused = (reason.to_owned(), error.to_string());
+            self.refused.entry(location.to_owned()).or_insert(refused);
+        }
+        self.last = Some(error);
+    }
+}
+
+/// Makes an object what it should be. Where the links contradict each other the configuration for the next start stays what it is.
+async fn make(
+    context: &Context,
+    log: &EventLog,
+    plan: &Plan,
+    object: &Value,
+) -> Result<bool, Error> {
+    let is_configuration = object["data"][CONFIG_KEY].is_string();
+    if is_configuration && !plan.is_accepted() && exists(context, log, object).await? {
+        return Ok(false);
+    }
+    apply(context, log, object).await
+}
+
+/// Listens to the pods of a location, and keeps their witness.
+async fn attend(
+    context: &Context,
+    log: &EventLog,
+    key: &LogKey,
+    location: &Location,
+) -> Result<(), Error> {
+    let pods = pods(context, log, &location.name).await?;
+    context.sidecars.attend(key, &location.name, &pods);
+    let heard = context.sidecars.heard(key, &location.name);
+    keep(context, log, &location.name, &heard).await
 }
 
 /// The pods of a location that can be asked: also those that are about to end, for they have a stop to record.
@@ -105,6 +158,11 @@ async fn pods(context: &Context, log: &EventLog, location: &str) -> Result<Vec<P
         .await;
     let found = found.map_err(Error::api(format!("list the pods of {}", names.base())))?;
     let pod = |pod: PodObject| {
+        // The address of a pod that has ended may be another one's by now.
+        let phase = pod.status.as_ref()?.phase.clone().unwrap_or_default();
+        if phase == "Succeeded" || phase == "Failed" {
+            return None;
+        }
         let ip = pod
             .status
             .as_ref()?
@@ -153,7 +211,8 @@ async fn configure(
             log: log.name_any(),
             config_yaml: text.to_owned(),
         };
-        match pod.client.clone().apply_config(request).await {
+        let mut client = pod.client.clone();
+        match in_time(client.apply_config(request)).await {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 if answer.changed || !answer.restart_needed.is_empty() {
@@ -174,13 +233,12 @@ async fn configure(
     }
 }
 
-/// The objects of one location. Where the links contradict each other the configuration for the next start stays what it is, and a location that has none
-/// yet begins without edges.
+/// The objects of one location. One whose links contradict each other from the beginning begins without edges.
 fn needed(
-    context: &Context,
     log: &EventLog,
     location: &Location,
     plan: &Plan,
+    settings: &Settings,
 ) -> Result<Vec<Value>, Error> {
     let mut plan = plan.clone();
     if !plan.is_accepted() {
@@ -196,21 +254,7 @@ fn needed(
         location,
         config: &config,
     };
-    let mut wanted = objects(&place, &context.options.settings);
-    let config_map = Names::new(&log.name_any(), &location.name).config();
-    let kept = format!(
-        "{}/{config_map} ConfigMap",
-        log.namespace().unwrap_or_default()
-    );
-    if !plan_is_new(context, &plan, &kept) {
-        wanted.retain(|object| crate::apply::key(object) != kept);
-    }
-    Ok(wanted)
-}
-
-/// Whether the configuration is to be written: not over one that was written by a plan that could run.
-fn plan_is_new(context: &Context, plan: &Plan, config_map: &str) -> bool {
-    plan.is_accepted() || context.applied(config_map).is_none()
+    Ok(objects(&place, settings))
 }
 
 fn names_of(objects: &[Value]) -> BTreeSet<(String, String)> {
@@ -226,10 +270,13 @@ async fn report(
     log: &EventLog,
     plan: &Plan,
     here: &[&Location],
+    troubles: &Troubles,
 ) -> Result<(), Error> {
     let mut seen = Vec::new();
     for location in here {
-        seen.push(look(context, log, location).await?);
+        let mut found = look(context, log, location).await?;
+        found.refused = troubles.refused.get(&location.name).cloned();
+        seen.push(found);
     }
     let insecure = log.spec.tls.as_ref().is_some_and(|tls| tls.insecure);
     let spec_hash = plan.spec_hash.to_string();

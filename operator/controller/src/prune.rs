@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::core::GroupVersionKind;
-use tidelog_api::EventLog;
+use tidelog_api::{EventLog, LocationState};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -27,6 +27,8 @@ pub(crate) async fn prune(
     wanted: &BTreeSet<(String, String)>,
 ) -> Result<(), Error> {
     let namespace = log.namespace().unwrap_or_default();
+    let here = context.options.location.of(log);
+    let is_here = |name: &str| here.iter().any(|location| location.name == name);
     let mine = format!(
         "app.kubernetes.io/managed-by=tidelog-operator,tidelog.dev/log={}",
         log.name_any()
@@ -45,7 +47,12 @@ pub(crate) async fn prune(
                 .owner_references()
                 .iter()
                 .any(|o| Some(&o.uid) == log.metadata.uid.as_ref());
-            if !owned || wanted.contains(&(kind.to_owned(), name.clone())) {
+            // A location of the log that another operator realises, or that this one is not to realise any more: nobody has said that it may go.
+            let location = object.labels().get("tidelog.dev/location");
+            let elsewhere = log.spec.locations.iter().any(|l| {
+                l.state == LocationState::Active && Some(&l.name) == location && !is_here(&l.name)
+            });
+            if elsewhere || !owned || wanted.contains(&(kind.to_owned(), name.clone())) {
                 continue;
             }
             let params = DeleteParams::background().preconditions(Preconditions {

@@ -12,7 +12,7 @@ use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, is_worth_a_write, link_sta
 use tidelog_topology::{Finding, Plan, Planner};
 
 use crate::apply::write_status;
-use crate::context::Context;
+use crate::context::{Context, NOT_YET};
 use crate::error::Error;
 use crate::seen;
 
@@ -23,8 +23,10 @@ pub(crate) async fn reconcile(
 ) -> Result<Action, Error> {
     let uid = link.uid().ok_or(Error::Incomplete("a uid"))?;
     if link.metadata.deletion_timestamp.is_some() {
-        context.forget(&uid, "\u{0}");
         return Ok(Action::await_change());
+    }
+    if !context.knows_everything() {
+        return Ok(Action::requeue(NOT_YET));
     }
     // 1. Its log, and the plan by all links of that.
     let log = context.log_of(&link);

@@ -23,8 +23,8 @@ use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
 use crate::{event_log, replication_link};
 
-/// Changes come in swarms: one visit for all of a moment.
-const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Between looks for what is gone.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs until `stop` is done; visits under way are ended in order.
 pub async fn run(
@@ -38,9 +38,8 @@ pub async fn run(
         .clone()
         .labels("app.kubernetes.io/managed-by=tidelog-operator");
     let pods = everything.clone().labels("tidelog.dev/log");
-    let config = Config::default()
-        .debounce(DEBOUNCE)
-        .concurrency(options.concurrency);
+    // Without debounce, which each new change would put off: what comes during a visit makes one more.
+    let config = Config::default().concurrency(options.concurrency);
     let stop = stop.shared();
 
     let logs = Controller::new(api::<EventLog>(&client, &options), everything.clone());
@@ -60,6 +59,7 @@ pub async fn run(
     // What a sidecar says concerns its log and the links of that.
     let (to_logs, logs_asked) = mpsc::unbounded_channel();
     let (to_links, links_asked) = mpsc::unbounded_channel();
+    let tidying = tokio::spawn(tidy(context.clone()));
     let asking = tokio::spawn(ask(visits, to_logs, to_links, context.clone()));
 
     let logs = logs
@@ -111,6 +111,7 @@ pub async fn run(
         });
     future::join(logs, links).await;
     asking.abort();
+    tidying.abort();
 }
 
 /// Asks for visits of a log and of all its links.
@@ -125,6 +126,14 @@ async fn ask(
             let _ = links.send(link);
         }
         let _ = logs.send(ObjectRef::new(&log.name).within(&log.namespace));
+    }
+}
+
+/// Forgets what is gone, now and then: deletion without a finalizer is seen by nobody.
+async fn tidy(context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        context.tidy();
     }
 }
 

@@ -80,7 +80,8 @@ fn vector(vector: Option<&v1::VectorTime>) -> Vec<VectorEntry> {
 /// An edge, from its end at a location.
 pub(crate) fn edge(edge: &v1::EdgeStatus, here: &str) -> SeenEdge {
     let since = edge.last_transition.as_ref();
-    let since = since.and_then(|t| Timestamp::new(t.seconds, t.nanos).ok());
+    // Whole seconds, as they are read back.
+    let since = since.and_then(|t| Timestamp::new(t.seconds, 0).ok());
     SeenEdge {
         status: EdgeStatus {
             source: edge.source.clone(),

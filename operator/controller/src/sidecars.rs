@@ -3,7 +3,7 @@
 //! One task per pod keeps a stream open, with a message a second. What is heard is kept here; a visit of the log is asked for when it differs in more than
 //! numbers that drift, or when a pod has fallen silent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const STALE: Duration = Duration::from_secs(3);
 /// For a connection, and for one call.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between attempts to reach a pod.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// A log, by namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -99,6 +99,7 @@ impl Sidecars {
                 let last = Arc::default();
                 let listening = listen(
                     log.clone(),
+                    location.to_owned(),
                     pod.clone(),
                     Arc::clone(&last),
                     self.moved.clone(),
@@ -115,9 +116,15 @@ impl Sidecars {
         }
     }
 
-    /// Listens to no pod of this log any more.
-    pub(crate) fn forget(&self, log: &LogKey) {
-        self.lock().retain(|_, w| w.log != *log);
+    /// Listens to no pod of other locations of this log.
+    pub(crate) fn keep_only(&self, log: &LogKey, locations: &[&str]) {
+        self.lock()
+            .retain(|_, w| w.log != *log || locations.contains(&w.location.as_str()));
+    }
+
+    /// Listens to no pod of other logs.
+    pub(crate) fn forget_all_but(&self, logs: &HashSet<LogKey>) {
+        self.lock().retain(|_, w| logs.contains(&w.log));
     }
 
     /// What the pods of a location say now, the writer first.
@@ -155,9 +162,18 @@ impl Sidecars {
     }
 }
 
+/// An answer of a pod, or an error when it takes too long.
+pub(crate) async fn in_time<T>(
+    call: impl Future<Output = Result<T, tonic::Status>>,
+) -> Result<T, tonic::Status> {
+    let answered = tokio::time::timeout(PATIENCE, call).await;
+    answered.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("it does not answer")))
+}
+
 /// Listens to a pod until it is aborted.
 async fn listen(
     log: LogKey,
+    location: String,
     pod: Pod,
     last: Arc<Mutex<Option<(Instant, Heard)>>>,
     moved: mpsc::UnboundedSender<LogKey>,
@@ -165,7 +181,7 @@ async fn listen(
     let mut pause = INTERVAL;
     loop {
         let begun = Instant::now();
-        let ended = follow(&log, &pod, &last, &moved).await;
+        let ended = follow(&log, &location, &pod, &last, &moved).await;
         // Silence is news as well, once.
         let was_heard = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         if was_heard.is_some() {
@@ -184,6 +200,7 @@ async fn listen(
 /// Follows one stream to its end; why it ended.
 async fn follow(
     log: &LogKey,
+    location: &str,
     pod: &Pod,
     last: &Mutex<Option<(Instant, Heard)>>,
     moved: &mpsc::UnboundedSender<LogKey>,
@@ -215,6 +232,9 @@ async fn follow(
             Ok(Err(status)) => return status.message().to_owned(),
             Err(_) => return "it has fallen silent".to_owned(),
         };
+        if status.log != log.name || status.location != location {
+            return format!("{}/{} answers there", status.log, status.location);
+        }
         let now = Some(steady(&status));
         let heard = Heard {
             pod: pod.clone(),

@@ -13,7 +13,7 @@ use crate::FIELD_MANAGER;
 use crate::apply::hash_of;
 use crate::context::Context;
 use crate::error::Error;
-use crate::sidecars::Heard;
+use crate::sidecars::{Heard, in_time};
 
 /// What is recorded of a location.
 struct Recorded {
@@ -38,16 +38,20 @@ pub(crate) async fn keep(
     let namespace = log.namespace().unwrap_or_default();
     let api: Api<ConfigMap> = Api::namespaced(context.client.clone(), &namespace);
     let mut there = read(&api, &names).await?;
+    let mut untold = None;
     for pod in pods {
         let Some(witness) = &pod.status.witness else {
             continue;
         };
+        // Who is not the writer any more may still show what it had wished for.
+        let is_standby = pod.status.state() == v1::LocationState::Standby;
         let wish = WitnessRecord::read(&witness.record).unwrap_or_default();
+        let wish = wish.filter(|_| !is_standby);
         if let Some(wish) = &wish
             && there.record.as_ref().map(|r| r.name) != Some(wish.name)
             && wish.may_replace(there.record.as_ref())
         {
-            match write(&api, &names, &there, wish).await {
+            match write(&api, &names, &there, &witness.record).await {
                 Ok(()) => tracing::info!(
                     namespace,
                     location,
@@ -69,18 +73,18 @@ pub(crate) async fn keep(
                 witness_record: Some(there.text.clone()),
                 ..v1::GrantIncarnationRequest::default()
             };
-            match pod.client.clone().grant_incarnation(words).await {
+            let mut client = pod.client.clone();
+            match in_time(client.grant_incarnation(words)).await {
                 Ok(_) => context.sidecars.set_told(&pod.pod, "witness", fingerprint),
-                Err(status) => tracing::warn!(
-                    namespace,
-                    pod = pod.pod.name,
-                    error = status.message(),
-                    "cannot tell what the witness has recorded"
-                ),
+                // It waits for the word: the visit is made again at once.
+                Err(status) => {
+                    let (pod, why) = (pod.pod.name.clone(), status.message().to_owned());
+                    untold = Some(Error::Sidecar { pod, why });
+                }
             }
         }
     }
-    Ok(())
+    untold.map_or(Ok(()), Err)
 }
 
 fn is_conflict(error: &kube::Error) -> bool {
@@ -114,7 +118,7 @@ async fn write(
     api: &Api<ConfigMap>,
     names: &Names,
     there: &Recorded,
-    wish: &WitnessRecord,
+    record: &str,
 ) -> Result<(), Error> {
     let name = names.witness();
     let params = PostParams {
@@ -122,19 +126,27 @@ async fn write(
         ..PostParams::default()
     };
     let what = format!("record at ConfigMap {name}");
-    let data = [(WITNESS_KEY.to_owned(), wish.text())];
+    // As the sidecar wrote it: a newer one may say more than is understood here.
+    let data = [(WITNESS_KEY.to_owned(), record.to_owned())];
+    let marked = || {
+        let mut marks = labels(names, "witness");
+        // Restored together with the volume it would prove what it is there to disprove.
+        marks["velero.io/exclude-from-backup"] = json!("true");
+        serde_json::from_value(marks).ok()
+    };
     if let Some(object) = &there.object {
         // With the version that was read.
         let mut object = object.clone();
         object.data = Some(data.into());
         object.metadata.managed_fields = None;
+        object.metadata.labels = marked();
         let written = api.replace(&name, &params, &object).await;
         return written.map(|_| ()).map_err(Error::api(what));
     }
     // No owner: it outlives the log, and whoever applies the log again finds it.
     let mut object = ConfigMap::default();
     object.metadata.name = Some(name);
-    object.metadata.labels = serde_json::from_value(labels(names, "witness")).ok();
+    object.metadata.labels = marked();
     object.metadata.annotations = serde_json::from_value(json!({
         "tidelog.dev/about": "what this location has acknowledged, outside of its database; without it the location begins a new incarnation",
     }))

@@ -265,6 +265,18 @@ fn synced(seen: &LinkSeen<'_>) -> Fact {
             behind.get_or_insert(edge);
         }
     }
+    // Where none ends here the lag is known at the targets; here is known whether anything leaves.
+    let is_stuck =
+        |edge: &&SeenEdge| edge.stale || row(edge.status.state).1.meaning != Meaning::Flows;
+    let leaves_only = seen.edges.iter().all(|e| e.status.target != e.here);
+    if leaves_only && let Some(edge) = seen.edges.iter().find(is_stuck) {
+        let word = if edge.stale {
+            "StatusUnknown".to_owned()
+        } else {
+            reason(edge)
+        };
+        return Fact::unknown("Synced", &word, sentence(edge));
+    }
     match behind {
         Some(edge) => {
             let EdgeStatus { source, target, .. } = &edge.status;

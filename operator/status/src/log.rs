@@ -348,7 +348,9 @@ fn recovered(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
         message,
     } = &seen.recovery;
     if *recovered {
-        return Fact::yes("Recovered", reason, message.clone());
+        let nothing = "nothing that was acknowledged here is missing".to_owned();
+        let message = Some(message.clone()).filter(|said| !said.is_empty());
+        return Fact::yes("Recovered", reason, message.unwrap_or(nothing));
     }
     Fact::no("Recovered", reason, format!("{}: {message}", here.name))
 }

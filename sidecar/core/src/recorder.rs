@@ -130,10 +130,11 @@ impl Recorder {
         let record = self.basis.as_ref();
         let name = record.map(|r| r.name);
         let writer = record.and_then(|r| r.writer);
-        // Of the writer that was recorded last, or of one that nobody has been recorded after. Not where that stood on nothing: a witness that was deleted
-        // looks like one that never was.
+        // Of the writer that was recorded last, or of one that nobody has been recorded after. Not where that stood on nothing, or on what nobody could
+        // read: a witness that was deleted looks like one that never was, and one that cannot be read like every other one.
         let counts = |kept: &&Kept| {
-            (kept.stands_on.is_some() || mutant!("deleted-witness-never-was"))
+            (kept.stands_on.is_some_and(|on| on.revision > 0)
+                || mutant!("deleted-witness-never-was"))
                 && kept.stands_on == name
                 || writer.is_some() && kept.witness.writer == writer
                 || mutant!("folder-of-the-past-proves")
@@ -181,10 +182,18 @@ impl Recorder {
             self.answers = false;
             return;
         }
-        let known = self.basis.as_ref().map(|r| r.incarnation);
-        let record = WitnessRecord {
-            incarnation: incarnation.max(known.unwrap_or_default()),
-            ..WitnessRecord::UNREADABLE
+        let known = self.basis.clone().unwrap_or(WitnessRecord::UNREADABLE);
+        // Nobody has served since what was looked at: as long as no new number begins, all of that stays true. A late raise is made on such a record, and
+        // who follows one that dies in the middle of it has to find the same proof again.
+        let stays =
+            incarnation <= known.incarnation && !mutant!("late-raise-takes-its-proof-along");
+        let record = if stays {
+            known
+        } else {
+            WitnessRecord {
+                incarnation: incarnation.max(known.incarnation),
+                ..WitnessRecord::UNREADABLE
+            }
         };
         self.wish_for(record);
     }
@@ -263,7 +272,10 @@ impl Recorder {
     /// Gives a wish its name, and the place that follows what was looked at.
     fn wish_for(&mut self, mut record: WitnessRecord) {
         let basis = self.basis.as_ref().map(|b| b.name);
-        self.asked = self.asked.max(basis.map_or(0, |b| b.revision)) + 1;
+        self.asked = self
+            .asked
+            .max(basis.map_or(0, |b| b.revision))
+            .saturating_add(1);
         record.name = RecordName {
             revision: self.asked,
             process: self.process,

@@ -257,8 +257,14 @@ impl Supervisor {
     /// Takes the lease, proves continuity or raises, and prepares the writer. Nothing is served before it returns.
     async fn become_writer(&mut self, nonce: u64) -> Result<(Writer, InstanceId), StartError> {
         let store = self.options.store.clone();
+        // On both sides of the lease: a fail-over in between would let the witness be told of a server whose log nobody has looked at.
+        let before = store.instance().await?;
         let state = self.take_lease(nonce).await?;
         let instance = store.instance().await?;
+        if instance != before {
+            let failed_over = "the database failed over while it was opened".to_owned();
+            return Err(StoreError::Unavailable(failed_over).into());
+        }
         let (mut state, mut raised) = self.prove_or_raise(nonce, state, &instance).await?;
         let mut recorded = self.begin(nonce, &state, &instance).await?;
         if recorded == Recorded::NotYet && !raised && !mutant!("unrecorded-writer-goes-on") {
@@ -326,7 +332,14 @@ impl Supervisor {
                 _ = ending.wait_for(|ending| *ending) => return Err(StartError::Ending),
                 () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
             }
-            if !self.options.store.renew_lease(&self.lease(nonce)).await? {
+            let lease = self.lease(nonce);
+            let renewed = tokio::select! {
+                biased;
+                _ = ending.wait_for(|ending| *ending) => return Err(StartError::Ending),
+                renewed = tokio::time::timeout(lease.ttl, self.options.store.renew_lease(&lease)) => renewed,
+            };
+            let silent = || StoreError::Unavailable("the database does not answer".to_owned());
+            if !renewed.map_err(|_| silent())?? {
                 let lost = "another process has become the writer meanwhile".to_owned();
                 return Err(StoreError::Unavailable(lost).into());
             }

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 /// Bytes of a record: a few names and numbers.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
 /// How long a stop waits for the operator.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
+const STOP_PATIENCE: Duration = Duration::from_secs(6);
 
 /// What an operator sees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -123,7 +123,11 @@ impl RecordedWitness {
     /// What the mounted file says.
     fn mounted(&self) -> io::Result<Option<WitnessRecord>> {
         let text = match read_limited(&self.mounted) {
-            Ok(text) => text,
+            Ok(Some(text)) => text,
+            Ok(None) => {
+                tracing::error!(path = %self.mounted.display(), limit = RECORD_BYTES_MAX, "the witness is too long; it proves nothing");
+                return Ok(Some(WitnessRecord::UNREADABLE));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -301,11 +305,10 @@ impl WitnessKeeper for RecordedWitness {
     }
 }
 
-fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > RECORD_BYTES_MAX {
-        let message = format!("it has {length} bytes, more than {RECORD_BYTES_MAX}");
-        return Err(io::Error::other(message));
+/// The bytes of a file; `None` when they are more than any record has.
+fn read_limited(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    if fs::metadata(path)?.len() > RECORD_BYTES_MAX {
+        return Ok(None);
     }
-    fs::read(path)
+    fs::read(path).map(Some)
 }

@@ -126,6 +126,27 @@ fn a_number_is_fixed_once_in_a_start_and_never_by_who_has_decided_by_the_past() 
 }
 
 #[test]
+fn what_is_recorded_stays_true_while_no_new_number_begins() {
+    let (mut process, mut there) = served();
+    process.look(there.clone(), None);
+    process.fix(FIRST);
+    record(&mut there, process.wish());
+    let seen = Recorder::new(2).look(there, None).unwrap();
+    assert_eq!((seen.writer, seen.instance), (Some(7), Some(server(1))));
+}
+
+#[test]
+fn a_folder_that_stands_on_what_nobody_could_read_proves_nothing() {
+    let unreadable = Some(WitnessRecord::UNREADABLE);
+    let mut process = Recorder::new(1);
+    process.look(unreadable.clone(), None);
+    process.begin(7, Incarnation(50), &server(1));
+    let kept = kept(&process, 7, Incarnation(50));
+    let seen = Recorder::new(2).look(unreadable, Some(&kept)).unwrap();
+    assert_eq!((seen.committed, seen.instance), (None, None));
+}
+
+#[test]
 fn who_has_decided_by_the_past_looks_again_and_sees_the_present() {
     let (first, mut there) = served();
     let lagging = first.basis().cloned();

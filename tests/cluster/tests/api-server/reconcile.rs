@@ -253,7 +253,7 @@ fn every_condition_is_there_from_the_first_visit_and_claims_nothing_that_nobody_
 #[test]
 fn what_cannot_be_planned_is_refused_with_its_reason_and_leaves_what_runs_alone() {
     let kubectl = namespace("refused");
-    let _operator = Operator::start("refused", "eu");
+    let operator = Operator::start("refused", "eu");
     apply(&kubectl, &link("lonely", "eu, us", ""));
     let no = |reason: &str| Some(("False".to_owned(), reason.to_owned()));
     until("a link without its log", || {
@@ -283,6 +283,16 @@ fn what_cannot_be_planned_is_refused_with_its_reason_and_leaves_what_runs_alone(
         let accepted = condition(&kubectl, "rlink/nowhere", "Accepted");
         (accepted == no("UnknownLocation")).then_some(())
     });
+    // Neither another spec of the log nor another operator takes away what the next start needs.
+    apply(&kubectl, &log(&["eu", "us"], "  replicas: 2\n"));
+    appears(&kubectl, "poddisruptionbudget/orders-eu");
+    drop(operator);
+    let _operator = Operator::start("refused", "eu");
+    apply(&kubectl, &log(&["eu", "us"], "  replicas: 1\n"));
+    until("no budget for a single pod", || {
+        let budget = kubectl.get("poddisruptionbudget/orders-eu");
+        budget.is_err().then_some(())
+    });
     assert_eq!(
         config().as_ref(),
         Some(&before),
@@ -296,6 +306,45 @@ fn what_cannot_be_planned_is_refused_with_its_reason_and_leaves_what_runs_alone(
     until("the first one is accepted again", || {
         let accepted = condition(&kubectl, "rlink/lonely", "Accepted");
         (accepted == Some(("True".to_owned(), "Accepted".to_owned()))).then_some(())
+    });
+}
+
+#[test]
+fn what_another_operator_realises_is_left_alone() {
+    let kubectl = namespace("neighbours");
+    apply(&kubectl, &log(&["eu", "us"], ""));
+    let first = Operator::start("neighbours", "eu");
+    let set = appears(&kubectl, "statefulset/orders-eu");
+    drop(first);
+    let _second = Operator::start("neighbours", "us");
+    appears(&kubectl, "statefulset/orders-us");
+    rest(Duration::from_secs(2));
+    let still = kubectl.get("statefulset/orders-eu").unwrap();
+    assert_eq!(still["metadata"]["uid"], set["metadata"]["uid"]);
+    assert_eq!(still["metadata"]["deletionTimestamp"], Value::Null);
+}
+
+#[test]
+fn what_the_server_refuses_is_told_and_the_rest_is_done() {
+    let kubectl = namespace("invalid");
+    let _operator = Operator::start("invalid", "eu");
+    let storage = |size: &str| format!("  storage: {{managed: {{size: {size}}}}}\n");
+    apply(&kubectl, &log(&["eu", "us"], &storage("1Gi")));
+    appears(&kubectl, "statefulset/orders-eu");
+    // A StatefulSet never takes another size of its volumes.
+    apply(
+        &kubectl,
+        &log(&["eu", "us"], &(storage("2Gi") + "  replicas: 2\n")),
+    );
+    until("it says so", || {
+        let stalled = condition(&kubectl, "evlog/orders", "Stalled");
+        (stalled == Some(("True".to_owned(), "Invalid".to_owned()))).then_some(())
+    });
+    appears(&kubectl, "poddisruptionbudget/orders-eu");
+    apply(&kubectl, &log(&["eu", "us"], &storage("1Gi")));
+    until("it is mended", || {
+        let stalled = condition(&kubectl, "evlog/orders", "Stalled");
+        (stalled == Some(("False".to_owned(), "Progressing".to_owned()))).then_some(())
     });
 }
 

@@ -370,6 +370,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "late-raise-takes-its-proof-along",
+        what: "the record on which a late raise is made forgets what was proven",
+        expected: Expected::Caught(&[
+            MACHINES.case("recorder::what_is_recorded_stays_true_while_no_new_number_begins"),
+        ]),
+    },
+    Mutant {
         id: "record-of-before-an-incarnation-proves",
         what: "a record proves continuity in an incarnation that only the folder of the pod knows",
         expected: Expected::Caught(&[
