@@ -2,7 +2,8 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{
-    Condition, ConditionStatus, EventLogStatus, LocationStatus, VectorEntry, WriterStatus,
+    Condition, ConditionStatus, EVENT_LOG_CONDITIONS, EventLogStatus, LocationStatus, VectorEntry,
+    WriterStatus,
 };
 
 use crate::fact::{Fact, with_history};
@@ -145,14 +146,16 @@ fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
             ),
         };
         let elsewhere = |type_| Fact::yes(type_, "NotLocal", message.clone());
-        let mut facts: Vec<Fact> = EVERYTHING.iter().map(|type_| elsewhere(type_)).collect();
+        let states = ["Reconciling", "Stalled"];
+        let summaries = EVENT_LOG_CONDITIONS.iter().filter(|t| !states.contains(t));
+        let mut facts: Vec<Fact> = summaries.map(|type_| elsewhere(type_)).collect();
         facts.push(Fact::no("Reconciling", "NotLocal", message.clone()));
         facts.push(Fact::no("Stalled", "NotLocal", message));
         return facts;
     }
     let each = |of: fn(&LocationHere, &LogSeen<'_>) -> Fact| {
         let facts = seen.here.iter().map(|here| of(here, seen));
-        worst(facts, seen.here.len())
+        worst(facts)
     };
     let storage = each(storage);
     let available = each(available);
@@ -196,18 +199,8 @@ fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
     ]
 }
 
-const EVERYTHING: [&str; 7] = [
-    "Ready",
-    "StorageReady",
-    "Available",
-    "EndpointReady",
-    "CertificatesReady",
-    "PeersAgree",
-    "Recovered",
-];
-
 /// One fact for all locations: that of the one that is worst off.
-fn worst(facts: impl Iterator<Item = Fact>, count: usize) -> Fact {
+fn worst(facts: impl Iterator<Item = Fact>) -> Fact {
     let badness = |fact: &Fact| match fact.status {
         ConditionStatus::True => 0,
         ConditionStatus::Unknown => 1,
@@ -219,7 +212,6 @@ fn worst(facts: impl Iterator<Item = Fact>, count: usize) -> Fact {
             worst = Some(fact);
         }
     }
-    debug_assert!(count > 0, "asked about locations that are not here");
     worst.unwrap_or_else(|| Fact::unknown("Ready", "NotLocal", ""))
 }
 
