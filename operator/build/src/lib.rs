@@ -10,7 +10,9 @@
 //! | `sidecar_config` | the configuration of the sidecar: the struct that it parses, filled from the plan |
 //! | `pod` | where things are in a pod |
 //! | `settings` | what is the same for all logs of an operator |
+//! | `storage` | where it keeps its copy |
 //! | `stateful_set` | the pods of a location |
+//! | `secured` | whose certificates there are, who makes them, and who may vouch for whom |
 //! | `services`, `network_policy`, `disruption` | how they are reached, by whom, and how many may be away |
 //! | `postgres` | the database of `managed` storage |
 
@@ -19,19 +21,26 @@ mod names;
 mod network_policy;
 mod pod;
 mod postgres;
+mod secured;
 mod services;
 mod settings;
 mod sidecar_config;
 mod stateful_set;
+mod storage;
 
 use serde_json::{Value, json};
-use tidelog_api::{EventLog, Location, ManagedStorage, Storage};
+use tidelog_api::{EventLog, Location};
 use tidelog_config::Config;
 
-pub use names::{ADMIN_PORT, CONFIG_KEY, Names, WITNESS_KEY, labels, selector};
+pub use names::{
+    ADMIN_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, Names, PASSWORD_KEY, PRIVATE_KEY,
+    URI_KEY, WITNESS_KEY, labels, selector,
+};
 pub use pod::in_pod;
+pub use secured::{Way, identity, trust, way};
 pub use settings::{Gateway, Settings};
 pub use sidecar_config::{Local, RenderError, planned_endpoint, sidecar_config};
+pub use storage::{DatabaseSecret, database_secret, database_uri};
 
 /// One location of a log, to be realised here.
 #[derive(Debug, Clone, Copy)]
@@ -52,28 +61,16 @@ impl Place<'_> {
             &self.location.name,
         )
     }
-
-    /// Where it keeps its copy.
-    pub fn storage(&self) -> Storage {
-        let said = self.location.storage.as_ref();
-        let said = said.or(self.log.spec.storage.as_ref());
-        said.cloned().unwrap_or(Storage {
-            managed: Some(ManagedStorage {
-                size: "10Gi".to_owned(),
-            }),
-            cloud_native_pg: None,
-            external: None,
-        })
-    }
 }
 
 /// Everything that this location owns and that is applied as it stands, in the order in which it is applied. Secrets, the witness and what vouches for
 /// whom are not among them: they hold what only the cluster knows.
 pub fn objects(place: &Place<'_>, settings: &Settings) -> Vec<Value> {
     let mut objects = vec![config_map(place)];
-    if let Some(managed) = place.storage().managed {
+    if let Some(managed) = storage::storage(place.log, place.location).managed {
         objects.extend(postgres::objects(place, &managed, settings));
     }
+    objects.extend(secured::requests(place, settings));
     objects.extend(services::objects(place, settings));
     objects.push(network_policy::sidecars(place, settings));
     objects.extend(disruption::budget(place));

@@ -20,6 +20,14 @@ pub const ADMIN_PORT: u16 = 7444;
 pub const CONFIG_KEY: &str = "sidecar.yaml";
 /// Key of the witness in its ConfigMap.
 pub const WITNESS_KEY: &str = "witness.json";
+/// Key of the authority in a Secret with a certificate, and in the ConfigMap that is given to others.
+pub const AUTHORITY_KEY: &str = "ca.crt";
+/// Key of a certificate in its Secret.
+pub const CERTIFICATE_KEY: &str = "tls.crt";
+/// Key of a private key in its Secret.
+pub const PRIVATE_KEY: &str = "tls.key";
+/// Key of the password in the Secret of a managed database.
+pub const PASSWORD_KEY: &str = "password";
 /// Key of the URI in the Secret of a managed database.
 pub const URI_KEY: &str = "uri";
 
@@ -92,6 +100,11 @@ impl Names {
     /// Secret with the authority of this location.
     pub fn authority(&self) -> String {
         self.with("ca")
+    }
+
+    /// ConfigMap with the certificate of that authority, and nothing secret: what others have to know to trust this location. The same name in every cluster.
+    pub fn vouching(&self) -> String {
+        self.with("authority")
     }
 
     /// Secret with which operator and command line show who they are.

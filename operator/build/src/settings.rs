@@ -1,5 +1,7 @@
 //! What is the same for all logs of an operator: flags and values of the chart.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 /// Settings of an operator.
@@ -19,6 +21,8 @@ pub struct Settings {
     pub sidecar_resources: Value,
     /// Resources of a managed database.
     pub postgres_resources: Value,
+    /// How long a certificate counts; the next one is made when a third of that is left.
+    pub certificate_lifetime: Duration,
     /// The Gateway that `expose: TLSRoute` hangs its routes on.
     pub gateway: Option<Gateway>,
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::names::{
     ADMIN_PORT, CONFIG_KEY, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY, paths, selector,
 };
+use crate::storage::{DatabaseSecret, database_secret};
 use crate::{Place, Settings, labels, metadata};
 
 /// User and group of the sidecar's image.
@@ -157,13 +158,13 @@ fn mounts(place: &Place<'_>) -> Vec<Value> {
 
 fn volumes(place: &Place<'_>) -> Vec<Value> {
     let names = place.names();
-    let (secret, key) = uri(place);
+    let DatabaseSecret { name, key, .. } = database_secret(place.log, place.location);
     let mut volumes = vec![
         json!({"name": "tidelog-config", "configMap": {"name": names.config()}}),
         // There is none before the first start: the operator's word tells whether that is so.
         json!({"name": "tidelog-witness", "configMap": {"name": names.witness(), "optional": true}}),
         json!({"name": "tidelog-storage", "secret": {
-            "secretName": secret,
+            "secretName": name,
             "items": [{"key": key, "path": URI_KEY}],
             "defaultMode": 0o440,
         }}),
@@ -183,19 +184,6 @@ fn volumes(place: &Place<'_>) -> Vec<Value> {
         ]);
     }
     volumes
-}
-
-/// Secret and key of the database's URI.
-fn uri(place: &Place<'_>) -> (String, String) {
-    let storage = place.storage();
-    if let Some(external) = storage.external {
-        return (external.uri_secret_ref.name, external.uri_secret_ref.key);
-    }
-    if let Some(cluster) = storage.cloud_native_pg {
-        // The application's Secret of that operator.
-        return (format!("{}-app", cluster.cluster_name), URI_KEY.to_owned());
-    }
-    (place.names().postgres(), URI_KEY.to_owned())
 }
 
 fn object(value: Value) -> Map<String, Value> {

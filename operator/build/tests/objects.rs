@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use expect_test::{ExpectFile, expect_file};
 use serde_json::{Value, json};
@@ -24,6 +25,7 @@ fn settings() -> Settings {
         operator_namespace: "tidelog-system".into(),
         sidecar_resources: json!({"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}),
         postgres_resources: json!({"requests": {"cpu": "100m", "memory": "256Mi"}}),
+        certificate_lifetime: Duration::from_hours(2160),
         gateway: Some(Gateway {
             namespace: "gateways".into(),
             name: "outside".into(),

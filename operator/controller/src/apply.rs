@@ -73,6 +73,9 @@ pub(crate) async fn apply(
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let applied = api.patch(name, &params, &Patch::Apply(&object)).await;
     let applied = applied.map_err(Error::api(format!("apply {key}")))?;
+    context
+        .metrics
+        .wrote(object["kind"].as_str().unwrap_or_default());
     let before = context.applied(&uid, &key);
     let after = Applied {
         wanted,
@@ -135,5 +138,6 @@ where
         "write the status of {} {namespace}/{name}",
         K::kind(&())
     )))?;
+    context.metrics.wrote("status");
     Ok(())
 }

@@ -11,6 +11,8 @@ use tidelog_api::{EventLog, ReplicationLink};
 use tidelog_manifest::LogManifest;
 
 use crate::apply::Applied;
+use crate::certificates::Looks;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
 
@@ -24,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) logs: Store<EventLog>,
     pub(crate) links: Store<ReplicationLink>,
     pub(crate) sidecars: Sidecars,
+    pub(crate) certificates: Looks,
+    pub(crate) metrics: Metrics,
     remembered: Mutex<Remembered>,
 }
 
@@ -46,7 +50,7 @@ impl Context {
         options: Options,
         logs: Store<EventLog>,
         links: Store<ReplicationLink>,
-        sidecars: Sidecars,
+        (sidecars, metrics): (Sidecars, Metrics),
     ) -> Self {
         Self {
             client,
@@ -54,6 +58,8 @@ impl Context {
             logs,
             links,
             sidecars,
+            certificates: Looks::default(),
+            metrics,
             remembered: Mutex::default(),
         }
     }
@@ -162,7 +168,9 @@ impl Context {
             .failures
             .retain(|uid, _| uids.contains(uid.as_str()));
         drop(remembered);
+        self.certificates.retain(|uid| uids.contains(uid));
         let keys: HashSet<LogKey> = logs.iter().map(|log| Self::key_of(log)).collect();
         self.sidecars.forget_all_but(&keys);
+        self.metrics.heard(self.sidecars.count_heard());
     }
 }

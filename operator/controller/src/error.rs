@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use tidelog_build::RenderError;
+use tidelog_pki::PkiError;
 
 /// Why a visit did not come to its end.
 #[derive(Debug, Error)]
@@ -15,6 +16,12 @@ pub(crate) enum Error {
     /// A pod.
     #[error("{pod} does not hear: {why}")]
     Sidecar { pod: String, why: String },
+    /// What a person has to mend: a word for programs and a sentence.
+    #[error("{why}")]
+    Refused { reason: &'static str, why: String },
+    /// Certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// What the schema should have refused.
     #[error(transparent)]
     Render(#[from] RenderError),
@@ -26,8 +33,10 @@ pub(crate) enum Error {
 impl Error {
     /// The word for what the API server will refuse again, until somebody changes something; `None` where it may be otherwise the next time.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
-        let Self::Api { source, .. } = self else {
-            return None;
+        let source = match self {
+            Self::Api { source, .. } => source,
+            Self::Refused { reason, .. } => return Some(reason),
+            _ => return None,
         };
         let kube::Error::Api(status) = &**source else {
             return None;
@@ -38,6 +47,12 @@ impl Error {
             422 => Some("Invalid"),
             _ => None,
         }
+    }
+
+    /// A person has to mend something.
+    pub(crate) fn refused(reason: &'static str, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::Refused { reason, why }
     }
 
     /// Names what was asked of the API server.

@@ -9,25 +9,34 @@
 //! | `context` | what every visit may look at |
 //! | `event_log` | the steps for an EventLog |
 //! | `replication_link` | the steps for a ReplicationLink |
+//! | `database` | how a location reaches its database |
+//! | `certificates` | who a location is, and who vouches for the others |
+//! | `secret` | Secrets, by name |
 //! | `sidecars` | what each pod says of itself |
 //! | `witness` | what is recorded of a location |
 //! | `seen` | from what a sidecar says to what a status tells |
 //! | `apply` | server-side apply that writes only what differs |
 //! | `prune` | what is no longer wanted |
+//! | `metrics` | what is counted |
 //! | `run` | watches, and who is visited when |
 
 mod apply;
+mod certificates;
 mod context;
+mod database;
 mod error;
 mod event_log;
+mod metrics;
 mod options;
 mod prune;
 mod replication_link;
 mod run;
+mod secret;
 mod seen;
 mod sidecars;
 mod witness;
 
+pub use metrics::Metrics;
 pub use options::{Options, Realises};
 pub use run::run;
 

@@ -1,7 +1,7 @@
 //! The steps for a ReplicationLink.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -21,6 +21,14 @@ pub(crate) async fn reconcile(
     link: Arc<ReplicationLink>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
+    let begun = Instant::now();
+    let visited = visit(link, Arc::clone(&context)).await;
+    let metrics = &context.metrics;
+    metrics.visited("ReplicationLink", begun.elapsed(), visited.is_ok());
+    visited
+}
+
+async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Action, Error> {
     let uid = link.uid().ok_or(Error::Incomplete("a uid"))?;
     if link.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());

@@ -19,6 +19,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
 use crate::{event_log, replication_link};
@@ -30,6 +31,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(30);
 pub async fn run(
     client: Client,
     options: Options,
+    metrics: Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let everything = watcher::Config::default();
@@ -53,7 +55,7 @@ pub async fn run(
         options.clone(),
         logs.store(),
         links.store(),
-        sidecars,
+        (sidecars, metrics),
     );
     let context = Arc::new(context);
     // What a sidecar says concerns its log and the links of that.

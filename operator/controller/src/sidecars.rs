@@ -4,14 +4,23 @@
 //! numbers that drift, or when a pod has fallen silent.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use hyper_util::rt::TokioIo;
+use tidelog_model::LocationName;
 use tidelog_proto::v1;
 use tidelog_proto::v1::admin_service_client::AdminServiceClient;
+use tidelog_tls::Tls;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
 
 /// Between two messages of a pod.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -56,8 +65,21 @@ impl Heard {
     }
 }
 
+/// How a pod is spoken to.
+#[derive(Debug, Clone)]
+pub(crate) enum Approach {
+    /// In plain text: the log has asked for that.
+    Plain,
+    /// With a certificate of its administrators.
+    Secured(Tls),
+    /// Not before there is such a certificate.
+    NotYet,
+}
+
 struct Watched {
     log: LogKey,
+    /// The next connection is made this way.
+    approach: Arc<Mutex<Approach>>,
     location: String,
     pod: Pod,
     last: Arc<Mutex<Option<(Instant, Heard)>>>,
@@ -91,21 +113,31 @@ impl Sidecars {
     }
 
     /// Listens to these pods of a location, and to no others of it.
-    pub(crate) fn attend(&self, log: &LogKey, location: &str, pods: &[Pod]) {
+    pub(crate) fn attend(&self, log: &LogKey, location: &str, pods: &[Pod], approach: Approach) {
         let mut watched = self.lock();
         watched.retain(|_, w| w.log != *log || w.location != location || pods.contains(&w.pod));
         for pod in pods {
+            if let Some(known) = watched.get(&pod.uid) {
+                let mut next = known
+                    .approach
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *next = approach.clone();
+                continue;
+            }
             watched.entry(pod.uid.clone()).or_insert_with(|| {
                 let last = Arc::default();
+                let approach = Arc::new(Mutex::new(approach.clone()));
                 let listening = listen(
                     log.clone(),
                     location.to_owned(),
                     pod.clone(),
-                    Arc::clone(&last),
+                    (Arc::clone(&approach), Arc::clone(&last)),
                     self.moved.clone(),
                 );
                 Watched {
                     log: log.clone(),
+                    approach,
                     location: location.to_owned(),
                     pod: pod.clone(),
                     last,
@@ -125,6 +157,15 @@ impl Sidecars {
     /// Listens to no pod of other logs.
     pub(crate) fn forget_all_but(&self, logs: &HashSet<LogKey>) {
         self.lock().retain(|_, w| logs.contains(&w.log));
+    }
+
+    /// How many pods have been heard lately.
+    pub(crate) fn count_heard(&self) -> usize {
+        let is_heard = |pod: &&Watched| {
+            let last = pod.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.as_ref().is_some_and(|(at, _)| at.elapsed() < STALE)
+        };
+        self.lock().values().filter(is_heard).count()
     }
 
     /// What the pods of a location say now, the writer first.
@@ -166,7 +207,7 @@ impl Sidecars {
 pub(crate) async fn in_time<T>(
     call: impl Future<Output = Result<T, tonic::Status>>,
 ) -> Result<T, tonic::Status> {
-    let answered = tokio::time::timeout(PATIENCE, call).await;
+    let answered = timeout(PATIENCE, call).await;
     answered.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("it does not answer")))
 }
 
@@ -175,18 +216,27 @@ async fn listen(
     log: LogKey,
     location: String,
     pod: Pod,
-    last: Arc<Mutex<Option<(Instant, Heard)>>>,
+    (approach, last): (Arc<Mutex<Approach>>, Arc<Mutex<Option<(Instant, Heard)>>>),
     moved: mpsc::UnboundedSender<LogKey>,
 ) {
     let mut pause = INTERVAL;
     loop {
         let begun = Instant::now();
-        let ended = follow(&log, &location, &pod, &last, &moved).await;
+        let how = approach
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let ended = match connect(&pod.address, &location, how).await {
+            Ok(channel) => follow(&log, &location, &pod, channel, &last, &moved).await,
+            Err(why) => why,
+        };
         // Silence is news as well, once.
         let was_heard = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         if was_heard.is_some() {
             tracing::info!(namespace = log.namespace, pod = pod.name, error = %ended, "a sidecar is not heard any more");
             let _ = moved.send(log.clone());
+        } else {
+            tracing::debug!(namespace = log.namespace, pod = pod.name, error = %ended, "a sidecar is not heard");
         }
         pause = if begun.elapsed() > PAUSE_MAX {
             INTERVAL
@@ -197,28 +247,58 @@ async fn listen(
     }
 }
 
+/// A connection to the administration of a pod, which has to be of this location.
+async fn connect(address: &str, location: &str, approach: Approach) -> Result<Channel, String> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(in_words)?;
+    let endpoint = endpoint.connect_timeout(PATIENCE);
+    let tls = match approach {
+        Approach::Plain => return endpoint.connect().await.map_err(in_words),
+        Approach::NotYet => return Err("there is no certificate to speak to it yet".to_owned()),
+        Approach::Secured(tls) => tls,
+    };
+    let to = LocationName::new(location).map_err(in_words)?;
+    let host = address.to_owned();
+    let connector = service_fn(move |_: Uri| {
+        let (tls, to, host) = (tls.clone(), to.clone(), host.clone());
+        let dialling = async move {
+            let socket = TcpStream::connect(host).await?;
+            socket.set_nodelay(true)?;
+            let stream = tls.connect(socket, &to).await.map_err(io::Error::other)?;
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        };
+        // Of a handshake nobody else keeps the time.
+        async { timeout(PATIENCE, dialling).await? }
+    });
+    let connecting = endpoint.connect_with_connector(connector);
+    connecting.await.map_err(in_words)
+}
+
+/// An error with all that is behind it.
+fn in_words(error: impl std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(words, ": {error}");
+        cause = error.source();
+    }
+    words
+}
+
 /// Follows one stream to its end; why it ended.
 async fn follow(
     log: &LogKey,
     location: &str,
     pod: &Pod,
+    channel: Channel,
     last: &Mutex<Option<(Instant, Heard)>>,
     moved: &mpsc::UnboundedSender<LogKey>,
 ) -> String {
-    let endpoint = match Endpoint::from_shared(format!("http://{}", pod.address)) {
-        Ok(endpoint) => endpoint.connect_timeout(PATIENCE),
-        Err(error) => return error.to_string(),
-    };
-    let channel = match endpoint.connect().await {
-        Ok(channel) => channel,
-        Err(error) => return error.to_string(),
-    };
     let mut client = AdminServiceClient::new(channel);
     let request = v1::WatchStatusRequest {
         log: log.name.clone(),
         interval_millis: u32::try_from(INTERVAL.as_millis()).unwrap_or(1_000),
     };
-    let opened = tokio::time::timeout(PATIENCE, client.watch_status(request));
+    let opened = timeout(PATIENCE, client.watch_status(request));
     let mut stream = match opened.await {
         Ok(Ok(stream)) => stream.into_inner(),
         Ok(Err(status)) => return status.message().to_owned(),
@@ -226,7 +306,7 @@ async fn follow(
     };
     let mut before = None;
     loop {
-        let status = match tokio::time::timeout(STALE, stream.message()).await {
+        let status = match timeout(STALE, stream.message()).await {
             Ok(Ok(Some(message))) => message.status.unwrap_or_default(),
             Ok(Ok(None)) => return "it has ended the stream".to_owned(),
             Ok(Err(status)) => return status.message().to_owned(),

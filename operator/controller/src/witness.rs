@@ -52,13 +52,16 @@ pub(crate) async fn keep(
             && wish.may_replace(there.record.as_ref())
         {
             match write(&api, &names, &there, &witness.record).await {
-                Ok(()) => tracing::info!(
-                    namespace,
-                    location,
-                    revision = wish.name.revision,
-                    pod = pod.pod.name,
-                    "recorded at the witness"
-                ),
+                Ok(()) => {
+                    context.metrics.wrote("witness");
+                    tracing::info!(
+                        namespace,
+                        location,
+                        revision = wish.name.revision,
+                        pod = pod.pod.name,
+                        "recorded at the witness"
+                    );
+                }
                 // Somebody else was faster: another operator, or a person.
                 Err(Error::Api { source, .. }) if is_conflict(&source) => {}
                 Err(error) => return Err(error),

@@ -176,6 +176,26 @@ pub fn examine(certificate: &str) -> Result<(Validity, Option<String>), PkiError
     Ok((validity, uri))
 }
 
+/// The certificates of a bundle, those of authorities all of them; what stands between them is left out.
+pub fn authorities(bundle: &str) -> Result<Vec<String>, PkiError> {
+    let unreadable = || PkiError::Unreadable("certificate of an authority (CA:TRUE)");
+    let blocks = pem::parse_many(bundle).map_err(|_| unreadable())?;
+    let mut found = Vec::new();
+    for block in blocks.iter().filter(|block| block.tag() == "CERTIFICATE") {
+        let (_, certificate) =
+            x509_parser::parse_x509_certificate(block.contents()).map_err(|_| unreadable())?;
+        if !certificate.is_ca() {
+            return Err(unreadable());
+        }
+        let plain = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        found.push(pem::encode_config(block, plain));
+    }
+    if found.is_empty() {
+        return Err(unreadable());
+    }
+    Ok(found)
+}
+
 fn params(name: &str, validity: Validity) -> Result<CertificateParams, PkiError> {
     let at = |seconds| {
         OffsetDateTime::from_unix_timestamp(seconds)
@@ -234,6 +254,33 @@ mod tests {
             key: "nothing".to_owned(),
         };
         assert!(Authority::load(pair).is_err());
+    }
+
+    #[test]
+    fn a_bundle_is_its_authorities_and_nothing_else() {
+        let authority = |name| {
+            let made = Authority::generate(name, Validity::starting(1_800_000_000, DAY));
+            made.unwrap()
+        };
+        let (eu, us) = (authority("eu"), authority("us"));
+        let (one, other) = (&eu.pair().certificate, &us.pair().certificate);
+        let bundle = format!("# eu\r\n{one}\n{}\n# us\n{other}", us.pair().key);
+        let found = authorities(&bundle).unwrap();
+        assert_eq!(found.len(), 2);
+        assert!(authorities(&found.concat()).unwrap() == found);
+        assert!(!found.concat().contains("KEY"));
+
+        let identity: Identity = "spiffe://tidelog/tidelog/shop/orders/eu".parse().unwrap();
+        let leaf = eu.issue(&identity, Validity::starting(1_800_000_000, DAY));
+        for wrong in [
+            String::new(),
+            "nothing".to_owned(),
+            leaf.unwrap().certificate,
+            eu.pair().key.clone(),
+            one.replace("MII", "MIJ"),
+        ] {
+            assert!(authorities(&wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -21,5 +21,7 @@ mod table;
 pub use budget::{DRIFT_EVERY, is_log_worth_a_write, is_worth_a_write, lag_bucket};
 pub use fact::{Fact, with_history};
 pub use link::{LinkSeen, SeenEdge, link_status};
-pub use log::{Certificate, Doing, LocationHere, LogSeen, Recovery, WriterSeen, log_status};
+pub use log::{
+    Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
+};
 pub use table::{EDGE_STATES, EdgeRow, Meaning, row};

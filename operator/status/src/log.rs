@@ -66,6 +66,21 @@ pub struct WriterSeen {
     pub disagreeing: Vec<String>,
 }
 
+/// How a location is offered to the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offered {
+    /// Not at all, or by somebody else.
+    Nothing,
+    /// By a Service, at once.
+    Service,
+    /// By a load balancer that has no address yet.
+    Pending,
+    /// By a load balancer at this address.
+    At(String),
+    /// By a route, and the operator knows no Gateway.
+    NoGateway,
+}
+
 /// What an operator sees of one location here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LocationHere {
@@ -73,12 +88,28 @@ pub struct LocationHere {
     pub name: String,
     /// What could not be done for it, if something could not: a word and a sentence.
     pub refused: Option<(String, String)>,
+    /// What is wrong with what leads to its database.
+    pub storage: Option<(String, String)>,
+    /// What is wrong with its own certificates.
+    pub certificates: Option<(String, String)>,
+    /// What is wrong with the trust in its peers.
+    pub trust: Option<(String, String)>,
+    /// How it is offered to others.
+    pub offered: Offered,
     /// What its writer says, if it was heard within three intervals.
     pub seen: Option<WriterSeen>,
     /// Pods that are ready, and pods that are wanted.
     pub pods: (i32, i32),
     /// Where others reach it, if anywhere.
     pub endpoint: Option<String>,
+}
+
+impl LocationHere {
+    /// What a person has to mend first.
+    fn wrong(&self) -> Option<&(String, String)> {
+        let any = self.storage.as_ref().or(self.certificates.as_ref());
+        any.or(self.refused.as_ref())
+    }
 }
 
 /// What an operator sees of a log.
@@ -174,7 +205,7 @@ fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
                 ..fact.clone()
             },
         );
-    let refused = seen.here.iter().find_map(|here| here.refused.as_ref());
+    let refused = seen.here.iter().find_map(LocationHere::wrong);
     let stalled = match refused {
         Some((reason, message)) => Fact::yes("Stalled", reason, message.clone()),
         None => Fact::no("Stalled", "Progressing", "nothing needs a person"),
@@ -217,7 +248,7 @@ fn worst(facts: impl Iterator<Item = Fact>) -> Fact {
 
 /// What is said of a location whose writer nobody has heard.
 fn unheard(type_: &'static str, here: &LocationHere) -> Fact {
-    if let Some((reason, message)) = &here.refused {
+    if let Some((reason, message)) = here.wrong() {
         return Fact::unknown(type_, reason, message.clone());
     }
     let (ready, wanted) = here.pods;
@@ -229,9 +260,7 @@ fn unheard(type_: &'static str, here: &LocationHere) -> Fact {
 }
 
 fn storage(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
-    if let Some((reason, message)) = &here.refused
-        && reason == "SecretNotFound"
-    {
+    if let Some((reason, message)) = &here.storage {
         return Fact::no("StorageReady", reason, message.clone());
     }
     let Some(seen) = &here.seen else {
@@ -265,16 +294,37 @@ fn available(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
 }
 
 fn endpoint(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
-    match &here.endpoint {
-        Some(endpoint) => Fact::yes(
-            "EndpointReady",
-            "Planned",
-            format!("others reach it at {endpoint}"),
-        ),
-        None => Fact::yes(
+    let name = &here.name;
+    match (&here.offered, &here.endpoint) {
+        (_, None) => Fact::yes(
             "EndpointReady",
             "DialsOut",
-            format!("{} has no endpoint: it dials the others", here.name),
+            format!("{name} has no endpoint: it dials the others"),
+        ),
+        (Offered::Pending, Some(endpoint)) => Fact::no(
+            "EndpointReady",
+            "AddressPending",
+            format!("{name}: the load balancer behind {endpoint} has no address yet"),
+        ),
+        (Offered::NoGateway, Some(endpoint)) => Fact::no(
+            "EndpointReady",
+            "NoGateway",
+            format!("{name}: {endpoint} is to be a route, and the operator was given no Gateway"),
+        ),
+        (Offered::At(address), Some(endpoint)) => Fact::yes(
+            "EndpointReady",
+            "Offered",
+            format!("others reach it at {endpoint}; the load balancer has the address {address}"),
+        ),
+        (Offered::Service, Some(endpoint)) => Fact::yes(
+            "EndpointReady",
+            "Offered",
+            format!("others reach it at {endpoint}, by a Service"),
+        ),
+        (Offered::Nothing, Some(endpoint)) => Fact::yes(
+            "EndpointReady",
+            "NotOffered",
+            format!("others reach it at {endpoint}, which somebody else leads here"),
         ),
     }
 }
@@ -283,6 +333,10 @@ fn certificates(here: &LocationHere, log: &LogSeen<'_>) -> Fact {
     if log.insecure {
         let message = "insecure: whoever reaches the replication port can read and write the log";
         return Fact::no("CertificatesReady", "Insecure", message);
+    }
+    let wrong = here.certificates.as_ref().or(here.trust.as_ref());
+    if let Some((reason, message)) = wrong {
+        return Fact::no("CertificatesReady", reason, message.clone());
     }
     let Some(seen) = &here.seen else {
         return unheard("CertificatesReady", here);

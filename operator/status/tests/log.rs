@@ -10,7 +10,9 @@ use std::fmt::Write as _;
 use expect_test::{Expect, expect};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{EVENT_LOG_CONDITIONS, EventLogStatus, WriterStatus};
-use tidelog_status::{Certificate, Doing, LocationHere, LogSeen, Recovery, WriterSeen, log_status};
+use tidelog_status::{
+    Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
+};
 
 fn serving() -> WriterSeen {
     WriterSeen {
@@ -40,6 +42,10 @@ fn here(name: &str, seen: Option<WriterSeen>) -> LocationHere {
     LocationHere {
         name: name.into(),
         refused: None,
+        storage: None,
+        certificates: None,
+        trust: None,
+        offered: Offered::Service,
         seen,
         pods: (0, 2),
         endpoint: Some(format!("orders.{name}.example.com:7443")),
@@ -84,7 +90,7 @@ fn it_serves() {
             Ready=True Serving: appends are accepted
             StorageReady=True Connected: the database answers
             Available=True Serving: the writer accepts appends
-            EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
             CertificatesReady=True Valid: certificates are in force
             PeersAgree=True SameSpec: no peer has told of another spec
             Recovered=True NeverLost: nothing that was acknowledged here is missing
@@ -99,16 +105,16 @@ fn nobody_has_been_heard() {
     check(
         &[here("eu", None)],
         &expect![[r#"
-        Ready=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        StorageReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        Available=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
-        CertificatesReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        PeersAgree=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        Recovered=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        Reconciling=True StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-        Stalled=False Progressing: nothing needs a person
-    "#]],
+            Ready=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            StorageReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            Available=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
+            CertificatesReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            PeersAgree=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            Recovered=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            Reconciling=True StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
+            Stalled=False Progressing: nothing needs a person
+        "#]],
     );
 }
 
@@ -125,7 +131,7 @@ fn its_database_is_away() {
             Ready=False StorageUnavailable: eu refuses appends: cannot connect to 10.0.0.7:5432
             StorageReady=False StorageUnavailable: eu: cannot connect to 10.0.0.7:5432
             Available=False StorageUnavailable: eu refuses appends: cannot connect to 10.0.0.7:5432
-            EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
             CertificatesReady=True Valid: certificates are in force
             PeersAgree=True SameSpec: no peer has told of another spec
             Recovered=True NeverLost: nothing that was acknowledged here is missing
@@ -138,7 +144,7 @@ fn its_database_is_away() {
 #[test]
 fn a_secret_is_missing() {
     let refused = LocationHere {
-        refused: Some((
+        storage: Some((
             "SecretNotFound".into(),
             "there is no Secret orders-pg with the URI of the database".into(),
         )),
@@ -147,16 +153,16 @@ fn a_secret_is_missing() {
     check(
         &[refused],
         &expect![[r#"
-        Ready=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
-        StorageReady=False SecretNotFound: there is no Secret orders-pg with the URI of the database
-        Available=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
-        EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
-        CertificatesReady=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
-        PeersAgree=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
-        Recovered=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
-        Reconciling=False Refused: waiting for a person
-        Stalled=True SecretNotFound: there is no Secret orders-pg with the URI of the database
-    "#]],
+            Ready=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
+            StorageReady=False SecretNotFound: there is no Secret orders-pg with the URI of the database
+            Available=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
+            CertificatesReady=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
+            PeersAgree=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
+            Recovered=Unknown SecretNotFound: there is no Secret orders-pg with the URI of the database
+            Reconciling=False Refused: waiting for a person
+            Stalled=True SecretNotFound: there is no Secret orders-pg with the URI of the database
+        "#]],
     );
 }
 
@@ -172,7 +178,7 @@ fn it_waits_to_be_told_whether_it_is_new() {
             Ready=False AwaitingIncarnation: eu waits to be told whether it is new
             StorageReady=True Connected: the database answers
             Available=False AwaitingIncarnation: eu waits to be told whether it is new
-            EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
             CertificatesReady=True Valid: certificates are in force
             PeersAgree=True SameSpec: no peer has told of another spec
             Recovered=True NeverLost: nothing that was acknowledged here is missing
@@ -200,16 +206,16 @@ fn it_has_lost_events_a_peer_differs_and_its_certificate_ends() {
     check(
         &[here("eu", Some(seen))],
         &expect![[r#"
-        Ready=True Serving: appends are accepted
-        StorageReady=True Connected: the database answers
-        Available=True Serving: the writer accepts appends
-        EndpointReady=True Planned: others reach it at orders.eu.example.com:7443
-        CertificatesReady=False Expiring: the certificate of eu ends in 2 days
-        PeersAgree=False OtherSpec: us run by another spec than eu
-        Recovered=False FilteredEdges: eu: eu#1/5..=9 were lost here
-        Reconciling=False Done: everything is as it was asked for
-        Stalled=False Progressing: nothing needs a person
-    "#]],
+            Ready=True Serving: appends are accepted
+            StorageReady=True Connected: the database answers
+            Available=True Serving: the writer accepts appends
+            EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
+            CertificatesReady=False Expiring: the certificate of eu ends in 2 days
+            PeersAgree=False OtherSpec: us run by another spec than eu
+            Recovered=False FilteredEdges: eu: eu#1/5..=9 were lost here
+            Reconciling=False Done: everything is as it was asked for
+            Stalled=False Progressing: nothing needs a person
+        "#]],
     );
 }
 
@@ -221,7 +227,7 @@ fn of_two_locations_the_one_that_is_worse_off_counts() {
             Ready=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
             StorageReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
             Available=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
-            EndpointReady=True Planned: others reach it at orders.ap.example.com:7443
+            EndpointReady=True Offered: others reach it at orders.ap.example.com:7443, by a Service
             CertificatesReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
             PeersAgree=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready
             Recovered=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready

@@ -19,6 +19,15 @@ use crate::vouch::{Rejected, identity_of};
 /// Bytes of one file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// How what is in no file is called in errors.
+pub(crate) fn nameless() -> Files {
+    Files {
+        certificate: "tls.crt".into(),
+        key: "tls.key".into(),
+        trust: PathBuf::new(),
+    }
+}
+
 /// Files in the trust directory: as many as a log can have locations, with room for those to come.
 const TRUST_FILES_MAX: usize = 1024;
 
@@ -37,6 +46,24 @@ pub struct Files {
     pub key: PathBuf,
     /// A directory with a file `LOCATION.crt` for each location that is known: the authorities that may vouch for it. Other names are ignored.
     pub trust: PathBuf,
+}
+
+/// The same without files: for somebody who has them from elsewhere.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Pems {
+    /// The certificate, those in between after it.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Vec<u8>,
+    /// For each location that is known the authorities that may vouch for it.
+    pub trust: BTreeMap<LocationName, Vec<u8>>,
+}
+
+impl fmt::Debug for Pems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is nobody's business.
+        f.debug_struct("Pems").finish_non_exhaustive()
+    }
 }
 
 /// Files that cannot be used.
@@ -90,27 +117,12 @@ pub(crate) struct Material {
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
     /// All that was read, to see whether something changed.
-    pub(crate) raw: Raw,
-}
-
-/// Contents of the files.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Raw {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-    trust: BTreeMap<LocationName, Vec<u8>>,
-}
-
-impl fmt::Debug for Raw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The key is nobody's business.
-        f.debug_struct("Raw").finish_non_exhaustive()
-    }
+    pub(crate) raw: Pems,
 }
 
 /// Reads them.
-pub(crate) fn read(files: &Files) -> Result<Raw, LoadError> {
-    Ok(Raw {
+pub(crate) fn read(files: &Files) -> Result<Pems, LoadError> {
+    Ok(Pems {
         certificate: read_one(&files.certificate)?,
         key: read_one(&files.key)?,
         trust: read_trust(&files.trust)?,
@@ -166,7 +178,7 @@ fn read_one(file: &Path) -> Result<Vec<u8>, LoadError> {
 pub(crate) fn understand(
     files: &Files,
     owner: &Identity,
-    raw: Raw,
+    raw: Pems,
     provider: &CryptoProvider,
 ) -> Result<Material, LoadError> {
     let chain = certificates(&files.certificate, &raw.certificate)?;

@@ -22,6 +22,6 @@ mod verifier;
 mod vouch;
 
 pub use begun::Begun;
-pub use files::{Files, LoadError};
+pub use files::{Files, LoadError, Pems};
 pub use tls::{Certificates, HandshakeError, Tls};
 pub use vouch::Rejected;

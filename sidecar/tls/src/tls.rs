@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::begun::Begun;
-use crate::files::{Files, LoadError, Material, read, understand};
+use crate::files::{Files, LoadError, Material, Pems, nameless, read, understand};
 use crate::verifier::Verifier;
 use crate::vouch::{Guest, Rejected, identity_of};
 
@@ -61,7 +61,8 @@ pub struct Tls {
 
 #[derive(Debug)]
 struct Inner {
-    files: Files,
+    /// Where to look again; nowhere for what was given.
+    files: Option<Files>,
     owner: Identity,
     provider: Arc<CryptoProvider>,
     material: RwLock<Arc<Material>>,
@@ -76,8 +77,19 @@ impl Tls {
 
     /// Reads the files of somebody in another role: an administrator, an application's sidecar.
     pub fn load_as(files: Files, owner: Identity) -> Result<Self, LoadError> {
+        let pems = read(&files)?;
+        Self::new(Some(files), pems, owner)
+    }
+
+    /// What is not in files; there is nothing to be read again.
+    pub fn of(pems: Pems, owner: Identity) -> Result<Self, LoadError> {
+        Self::new(None, pems, owner)
+    }
+
+    fn new(files: Option<Files>, pems: Pems, owner: Identity) -> Result<Self, LoadError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let material = understand(&files, &owner, read(&files)?, &provider)?;
+        let names = files.clone().unwrap_or_else(nameless);
+        let material = understand(&names, &owner, pems, &provider)?;
         let (certificates, _) = watch::channel(Certificates {
             not_before: material.not_before,
             not_after: material.not_after,
@@ -126,11 +138,14 @@ impl Tls {
 
     fn try_reload(&self) -> Result<bool, LoadError> {
         let inner = &self.inner;
-        let raw = read(&inner.files)?;
+        let Some(files) = &inner.files else {
+            return Ok(false);
+        };
+        let raw = read(files)?;
         if raw == self.material().raw {
             return Ok(false);
         }
-        let material = understand(&inner.files, &inner.owner, raw, &inner.provider)?;
+        let material = understand(files, &inner.owner, raw, &inner.provider)?;
         *inner
             .material
             .write()

@@ -7,6 +7,8 @@ KUBERNETES=1.36.3
 HELM=4.3.1
 CONTAINERD=2.3.7
 COREDNS=1.14.6
+# Major version of the PostgreSQL that runs in pods: that of Debian 12.
+POSTGRES=15
 
 kit=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 home=${TIDELOG_CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/kubernetes-$KUBERNETES}

@@ -64,10 +64,13 @@ const HARNESS: &str = "tests/harness";
 pub const TABLE: &[Row] = &[
     row(API, Rank::Pure, &[]),
     row(BUILD, Rank::Pure, &[API, CONFIG, MODEL, TOPOLOGY]),
+    row("operator", Rank::Binary, &[BUILD, CONTROLLER]),
     row(
         CONTROLLER,
         Rank::Driver,
-        &[API, BUILD, MANIFEST, STATUS, TOPOLOGY, CONFIG, MODEL, PROTO],
+        &[
+            API, BUILD, MANIFEST, PKI, STATUS, TOPOLOGY, CONFIG, MODEL, PROTO, TLS,
+        ],
     ),
     row(MANIFEST, Rank::Pure, &[API, TOPOLOGY, FILTER, MODEL]),
     row(PKI, Rank::Driver, &[MODEL]),

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tidelog_build::Settings;
 use tidelog_cluster_tests::{ApiServer, Kubectl};
-use tidelog_controller::{Options, Realises};
+use tidelog_controller::{Metrics, Options, Realises};
 
 use crate::definitions::namespace;
 
@@ -32,6 +33,7 @@ impl Operator {
                 operator_namespace: "tidelog-system".into(),
                 sidecar_resources: json!({}),
                 postgres_resources: json!({}),
+                certificate_lifetime: Duration::from_hours(2160),
                 gateway: None,
             },
             resync: Duration::from_mins(5),
@@ -50,7 +52,8 @@ impl Operator {
                 let stopped = async {
                     let _ = stopped.await;
                 };
-                tidelog_controller::run(client, options, stopped).await;
+                let metrics = Metrics::new(&mut Registry::default());
+                tidelog_controller::run(client, options, metrics, stopped).await;
             });
         });
         Self {

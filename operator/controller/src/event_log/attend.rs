@@ -1,0 +1,123 @@
+//! What the pods of a location have to record, and what they are told.
+
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+use tidelog_api::{EventLog, Location};
+use tidelog_build::{ADMIN_PORT, CONFIG_KEY, Names, selector};
+use tidelog_proto::v1;
+
+use crate::apply::hash_of;
+use crate::context::Context;
+use crate::error::Error;
+use crate::sidecars::{Approach, Heard, LogKey, Pod, in_time};
+use crate::witness::keep;
+
+/// Listens to the pods of a location, and keeps their witness.
+pub(super) async fn attend(
+    context: &Context,
+    log: &EventLog,
+    key: &LogKey,
+    location: &Location,
+    approach: Approach,
+) -> Result<(), Error> {
+    let pods = pods(context, log, &location.name).await?;
+    context
+        .sidecars
+        .attend(key, &location.name, &pods, approach);
+    let heard = context.sidecars.heard(key, &location.name);
+    keep(context, log, &location.name, &heard).await
+}
+
+/// The pods of a location that can be asked: also those that are about to end, for they have a stop to record.
+async fn pods(context: &Context, log: &EventLog, location: &str) -> Result<Vec<Pod>, Error> {
+    let namespace = log.namespace().unwrap_or_default();
+    let names = Names::new(&log.name_any(), location);
+    let api: Api<PodObject> = Api::namespaced(context.client.clone(), &namespace);
+    let selector = selector(&names, "log");
+    let selector: Vec<String> = selector
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
+        .collect();
+    let found = api
+        .list(&ListParams::default().labels(&selector.join(",")))
+        .await;
+    let found = found.map_err(Error::api(format!("list the pods of {}", names.base())))?;
+    let pod = |pod: PodObject| {
+        // The address of a pod that has ended may be another one's by now.
+        let phase = pod.status.as_ref()?.phase.clone().unwrap_or_default();
+        if phase == "Succeeded" || phase == "Failed" {
+            return None;
+        }
+        let ip = pod
+            .status
+            .as_ref()?
+            .pod_ip
+            .clone()
+            .filter(|ip| !ip.is_empty())?;
+        let host = if ip.contains(':') {
+            format!("[{ip}]")
+        } else {
+            ip
+        };
+        Some(Pod {
+            uid: pod.uid()?,
+            name: pod.name_any(),
+            address: format!("{host}:{ADMIN_PORT}"),
+        })
+    };
+    Ok(found.into_iter().filter_map(pod).collect())
+}
+
+/// Tells running sidecars what is in force: their configuration for the next start is that of now.
+pub(super) async fn configure(
+    context: &Context,
+    log: &EventLog,
+    location: &str,
+    wanted: &[Value],
+    pods: &[Heard],
+) {
+    let name = Names::new(&log.name_any(), location).config();
+    let config = wanted.iter().find(|object| {
+        object["kind"] == "ConfigMap" && object["metadata"]["name"] == name.as_str()
+    });
+    let Some(text) = config.and_then(|object| object["data"][CONFIG_KEY].as_str()) else {
+        return;
+    };
+    for pod in pods {
+        let started = pod.status.started_at.as_ref().map(|t| (t.seconds, t.nanos));
+        let fingerprint = hash_of(&(text, started));
+        if !context
+            .sidecars
+            .is_news(&pod.pod, "configuration", fingerprint)
+        {
+            continue;
+        }
+        let request = v1::ApplyConfigRequest {
+            log: log.name_any(),
+            config_yaml: text.to_owned(),
+        };
+        let mut client = pod.client.clone();
+        match in_time(client.apply_config(request)).await {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                if answer.changed || !answer.restart_needed.is_empty() {
+                    tracing::info!(pod = pod.pod.name, restart_needed = ?answer.restart_needed, "has another configuration");
+                }
+                context
+                    .sidecars
+                    .set_told(&pod.pod, "configuration", fingerprint);
+            }
+            Err(status) => {
+                tracing::warn!(
+                    pod = pod.pod.name,
+                    error = status.message(),
+                    "does not take its configuration"
+                );
+            }
+        }
+    }
+}
