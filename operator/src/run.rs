@@ -61,12 +61,7 @@ async fn operate(args: Args) -> Result<()> {
             .clone()
             .unwrap_or_else(|| format!("process-{}", std::process::id()));
         let lease = lease(&args);
-        let taking = Leader::take_part(
-            client.clone(),
-            &args.operator_namespace,
-            &lease,
-            &identity,
-        );
+        let taking = Leader::take_part(client.clone(), &args.operator_namespace, &lease, &identity);
         let mut elected = taking.await?;
         tracing::info!(identity, "waiting to be elected");
         tokio::select! {

@@ -33,8 +33,8 @@ use tidelog_api::{EventLog, Location};
 use tidelog_config::Config;
 
 pub use names::{
-    ADMIN_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, Names, PASSWORD_KEY, PRIVATE_KEY,
-    URI_KEY, WITNESS_KEY, labels, selector,
+    ADMIN_PORT, API_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, Names, PASSWORD_KEY,
+    PRIVATE_KEY, URI_KEY, WITNESS_KEY, labels, selector,
 };
 pub use pod::in_pod;
 pub use secured::{Way, identity, trust, way};

@@ -12,6 +12,7 @@ use tidelog_manifest::LogManifest;
 
 use crate::apply::Applied;
 use crate::certificates::Looks;
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) sidecars: Sidecars,
     pub(crate) certificates: Looks,
     pub(crate) metrics: Metrics,
+    pub(crate) events: Events,
     remembered: Mutex<Remembered>,
 }
 
@@ -53,6 +55,7 @@ impl Context {
         (sidecars, metrics): (Sidecars, Metrics),
     ) -> Self {
         Self {
+            events: Events::new(client.clone()),
             client,
             options,
             logs,

@@ -17,6 +17,7 @@
 //! | `seen` | from what a sidecar says to what a status tells |
 //! | `apply` | server-side apply that writes only what differs |
 //! | `prune` | what is no longer wanted |
+//! | `events` | what has become otherwise, for people |
 //! | `metrics` | what is counted |
 //! | `run` | watches, and who is visited when |
 
@@ -26,6 +27,7 @@ mod context;
 mod database;
 mod error;
 mod event_log;
+mod events;
 mod metrics;
 mod options;
 mod prune;

@@ -76,6 +76,8 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
     if is_worth_a_write(&before, &status, since) {
         write_status(&context, &*link, &status).await?;
         context.set_written(&uid);
+        let changed = (&before.conditions[..], &status.conditions[..]);
+        context.events.tell(&context.metrics, &*link, changed).await;
     }
     context.succeeded(&uid);
     let soon = if edges.is_empty() {

@@ -40,6 +40,9 @@ pub async fn run(
         .clone()
         .labels("app.kubernetes.io/managed-by=tidelog-operator");
     let pods = everything.clone().labels("tidelog.dev/log");
+    let authorities = everything
+        .clone()
+        .labels("app.kubernetes.io/component=authority");
     // Without debounce, which each new change would put off: what comes during a visit makes one more.
     let config = Config::default().concurrency(options.concurrency);
     let stop = stop.shared();
@@ -80,7 +83,9 @@ pub async fn run(
                 Some(log.within(&link.namespace().unwrap_or_default()))
             },
         )
-        .watches(api::<Pod>(&client, &options), pods, log_of_pod)
+        .watches(api::<Pod>(&client, &options), pods, by_label)
+        // Authorities of other clusters, put here by a person.
+        .watches(api::<ConfigMap>(&client, &options), authorities, by_label)
         .reconcile_on(UnboundedReceiverStream::new(logs_asked))
         .graceful_shutdown_on(stop.clone())
         .run(event_log::reconcile, again, context.clone())
@@ -139,10 +144,10 @@ async fn tidy(context: Arc<Context>) {
     }
 }
 
-/// The log of a pod, by its labels: its owner is a StatefulSet.
-fn log_of_pod(pod: Pod) -> Option<ObjectRef<EventLog>> {
-    let name = pod.labels().get("tidelog.dev/log")?.clone();
-    Some(ObjectRef::new(&name).within(&pod.namespace()?))
+/// The log of an object that it does not own: the owner of a pod is a StatefulSet.
+fn by_label<K: kube::Resource<DynamicType = ()>>(object: K) -> Option<ObjectRef<EventLog>> {
+    let name = object.labels().get("tidelog.dev/log")?.clone();
+    Some(ObjectRef::new(&name).within(&object.namespace()?))
 }
 
 fn api<K>(client: &Client, options: &Options) -> Api<K>

@@ -17,6 +17,7 @@ mod fact;
 mod link;
 mod log;
 mod table;
+mod transition;
 
 pub use budget::{DRIFT_EVERY, is_log_worth_a_write, is_worth_a_write, lag_bucket};
 pub use fact::{Fact, with_history};
@@ -25,3 +26,4 @@ pub use log::{
     Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
 };
 pub use table::{EDGE_STATES, EdgeRow, Meaning, row};
+pub use transition::{Transition, transitions};

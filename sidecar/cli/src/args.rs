@@ -7,7 +7,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, completion, crds, dev, diff, edge, filter, plan, read, status, tail, verify,
+    append, backup, completion, crds, dev, diff, edge, filter, plan, read, status, tail, trust,
+    verify,
 };
 
 /// Event logs that live at many locations, accept writes at each of them, and agree on what caused what.
@@ -63,6 +64,25 @@ pub struct GlobalArgs {
     /// Appending and reading want the application address, everything else the admin address.
     #[arg(long, global = true, value_name = "HOST:PORT")]
     pub address: Option<String>,
+    /// Kubernetes: a context of the kubeconfig, instead of its current one; several where a command is about several clusters.
+    #[arg(
+        long = "context",
+        global = true,
+        value_name = "CONTEXT",
+        conflicts_with = "address"
+    )]
+    pub contexts: Vec<String>,
+    /// Kubernetes: a namespace, instead of that of the context.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAMESPACE",
+        conflicts_with = "address"
+    )]
+    pub namespace: Option<String>,
+    /// Kubernetes: the kubeconfig, instead of that of KUBECONFIG or ~/.kube/config.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "address")]
+    pub kubeconfig: Option<PathBuf>,
     /// How to show results: a table for people, JSON for programs.
     ///
     /// JSON is one document, or one event per line, in the protobuf mapping: lowerCamelCase names, 64-bit integers as strings.
@@ -140,6 +160,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Copy the database of a running location.
     Backup(backup::BackupArgs),
+    /// Let clusters trust each other: exchange the authorities of their locations.
+    Trust(trust::TrustArgs),
     /// Print the custom resource definitions for Kubernetes.
     Crds(crds::CrdsArgs),
     /// Print a completion script for a shell.

@@ -24,16 +24,24 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects to the application API.
 pub async fn log(target: &Target, timeout: Duration) -> Result<LogClient, Failure> {
-    let channel = connect(target, timeout).await?;
-    Ok(LogServiceClient::new(channel)
+    Ok(log_over(connect(target, timeout).await?))
+}
+
+/// The application API over a connection that stands.
+pub fn log_over(channel: Channel) -> LogClient {
+    LogServiceClient::new(channel)
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX))
+        .max_encoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 /// Connects to the admin API.
 pub async fn admin(target: &Target, timeout: Duration) -> Result<AdminClient, Failure> {
-    let channel = connect(target, timeout).await?;
-    Ok(AdminServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+    Ok(admin_over(connect(target, timeout).await?))
+}
+
+/// The admin API over a connection that stands.
+pub fn admin_over(channel: Channel) -> AdminClient {
+    AdminServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 async fn connect(target: &Target, timeout: Duration) -> Result<Channel, Failure> {

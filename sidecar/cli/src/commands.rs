@@ -12,6 +12,7 @@ pub mod plan;
 pub mod read;
 pub mod status;
 pub mod tail;
+pub mod trust;
 pub mod verify;
 
 use std::future::Future;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Edge(command) => client(&context, edge::run(&context, command)),
         Command::Diff(args) => client(&context, diff::run(&context, args)),
         Command::Verify(args) => client(&context, verify::run(&context, args)),
+        Command::Trust(args) => client(&context, trust::run(&context, args)),
         Command::Backup(args) => client(&context, backup::run(&context, args)),
     }
 }

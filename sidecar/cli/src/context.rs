@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidelog_access::Port;
 use tonic::Request;
 
 use crate::args::GlobalArgs;
@@ -106,6 +107,11 @@ impl Context {
         &self,
         name: Option<&PlaceName>,
     ) -> Result<(LogClient, Target), Failure> {
+        if self.is_in_clusters() {
+            let found = self.location_in_clusters(name).await?;
+            let channel = found.channel(Port::Api, self.unary_timeout()).await?;
+            return Ok((client::log_over(channel), found.target()));
+        }
         let target = self.target(name, |place| &place.api)?;
         Ok((client::log(&target, self.unary_timeout()).await?, target))
     }
@@ -115,6 +121,11 @@ impl Context {
         &self,
         name: Option<&PlaceName>,
     ) -> Result<(AdminClient, Target), Failure> {
+        if self.is_in_clusters() {
+            let found = self.location_in_clusters(name).await?;
+            let channel = found.channel(Port::Admin, self.unary_timeout()).await?;
+            return Ok((client::admin_over(channel), found.target()));
+        }
         let target = self.target(name, |place| &place.admin)?;
         Ok((client::admin(&target, self.unary_timeout()).await?, target))
     }

@@ -8,6 +8,7 @@
 
 mod args;
 mod client;
+mod cluster;
 mod commands;
 mod context;
 mod data_dir;

@@ -8,19 +8,18 @@
 #                                crashes a daemon (it comes back), keeps it down, lets it come back; DAEMON is one of etcd, containerd, kube-apiserver,
 #                                kube-controller-manager, kube-scheduler, kubelet, kube-proxy
 #   cluster.sh freeze|thaw NAME  the whole cluster, pods included, stands still, goes on
-#   cluster.sh address NAME IP   gives the node of NAME one more address, for a Service of type LoadBalancer
 #   cluster.sh cut A B           drops every frame between two clusters; this machine still reaches both
 #   cluster.sh heal              ends all cuts
 #   cluster.sh down|wipe NAME    ends it; also forgets its data
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 usage() {
-  sed -n '2,14p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
+  sed -n '2,13p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
   exit 2
 }
 command=${1:-} name=${2:-}
 case $command in
-  up | kubeconfig | load | run | kill | stop | start | freeze | thaw | address | cut | down | wipe) [ -n "$name" ] || usage ;;
+  up | kubeconfig | load | run | kill | stop | start | freeze | thaw | cut | down | wipe) [ -n "$name" ] || usage ;;
   heal) ;;
   *) usage ;;
 esac
@@ -145,7 +144,6 @@ case $command in
   start) inside rm -f "/run/$1.stop" ;;
   freeze) echo FROZEN >"/sys/fs/cgroup/freezer/tidelog-$name/freezer.state" ;;
   thaw) echo THAWED >"/sys/fs/cgroup/freezer/tidelog-$name/freezer.state" ;;
-  address) inside ip addr add "$1/24" dev eth0 2>/dev/null || inside ip addr show dev eth0 | grep -q "$1/" ;;
   cut)
     nft -f - <<RULES
 table bridge tidelog {

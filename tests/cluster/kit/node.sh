@@ -3,6 +3,8 @@
 # again when they end, unless /run/DAEMON.stop exists.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+# What fails is tried again.
+set +e
 name=$1 number=$2
 node=10.77.0.1$number pods=10.8$number.0 services=10.9$number.0 host=node-$name
 directory=$home/clusters/$name
@@ -139,6 +141,7 @@ daemon kube-scheduler --kubeconfig="$pki/scheduler.kubeconfig" --authentication-
   --authorization-kubeconfig="$pki/scheduler.kubeconfig" --leader-elect=false
 daemon kubelet --config="$directory/kubelet.yaml" --kubeconfig="$pki/kubelet.kubeconfig" --hostname-override="$host" --node-ip="$node"
 daemon kube-proxy --config="$directory/proxy.yaml"
+"$kit/balancer.sh" "$name" "$number" >>"$log/balancer.log" 2>&1 &
 trap 'exit 0' TERM INT
 # Orphans are reaped while it waits.
 while :; do

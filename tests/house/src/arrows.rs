@@ -39,6 +39,7 @@ const fn row(room: &'static str, rank: Rank, may_import: &'static [&'static str]
     }
 }
 
+const ACCESS: &str = "operator/access";
 const API: &str = "operator/api";
 const BUILD: &str = "operator/build";
 const CONTROLLER: &str = "operator/controller";
@@ -65,6 +66,7 @@ pub const TABLE: &[Row] = &[
     row(API, Rank::Pure, &[]),
     row(BUILD, Rank::Pure, &[API, CONFIG, MODEL, TOPOLOGY]),
     row("operator", Rank::Binary, &[BUILD, CONTROLLER]),
+    row(ACCESS, Rank::Driver, &[API, BUILD, PKI, MODEL, TLS]),
     row(
         CONTROLLER,
         Rank::Driver,
@@ -97,6 +99,7 @@ pub const TABLE: &[Row] = &[
         "sidecar/cli",
         Rank::Binary,
         &[
+            ACCESS,
             API,
             BUILD,
             MANIFEST,

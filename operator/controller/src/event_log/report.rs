@@ -9,7 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use tidelog_api::{EventLog, Expose, Location};
+use kube::runtime::events::EventType;
+use tidelog_api::{EventLog, EventLogStatus, Expose, Location};
 use tidelog_build::{Names, Way, way};
 use tidelog_status::{LocationHere, LogSeen, Offered, is_log_worth_a_write, log_status};
 use tidelog_topology::Plan;
@@ -56,6 +57,9 @@ pub(super) async fn report(
     if is_log_worth_a_write(&before, &status, since) {
         write_status(context, log, &status).await?;
         context.set_written(&uid);
+        let changed = (&before.conditions[..], &status.conditions[..]);
+        context.events.tell(&context.metrics, log, changed).await;
+        raised(context, log, &before, &status).await;
     }
     Ok(())
 }
@@ -146,4 +150,30 @@ fn trust(plan: &Plan, location: &str, troubles: &Troubles) -> Option<(String, St
         );
         ("PeerNotTrusted".to_owned(), message)
     })
+}
+
+/// An incarnation that has risen is told of by itself: something was lost, or nobody could prove that nothing was.
+async fn raised(
+    context: &Context,
+    log: &EventLog,
+    before: &EventLogStatus,
+    after: &EventLogStatus,
+) {
+    for location in &after.locations {
+        let same = before.locations.iter().find(|l| l.name == location.name);
+        let was = same.and_then(|l| l.incarnation).unwrap_or_default();
+        let is = location.incarnation.unwrap_or_default();
+        if was > 0 && is > was {
+            let note = format!(
+                "{}: incarnation {is} follows {was}; `Recovered` says what came back",
+                location.name
+            );
+            let reason = "IncarnationRaised".to_owned();
+            let kind = EventType::Warning;
+            context
+                .events
+                .publish(&context.metrics, log, kind, reason, note)
+                .await;
+        }
+    }
 }

@@ -81,7 +81,7 @@ pub async fn run(context: &Context, args: DiffArgs) -> Result<(), Failure> {
     let output = context.output;
     if context.global.address.is_some() {
         return Err(Failure::usage(
-            "diff compares two locations of the development network; leave out --address",
+            "diff compares two locations by their names; leave out --address",
         ));
     }
     let bar = output.progress(None, "ids read");

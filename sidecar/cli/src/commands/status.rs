@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use clap::Args;
 use comfy_table::{Cell, Table};
 use serde::Serialize;
+use tidelog_access::Port;
 use tidelog_model::VectorTime;
 use tidelog_proto::v1::{
     EdgeDirection, EdgeState, EdgeStatus, GetStatusRequest, LocationState, LocationStatus,
 };
 
+use crate::client;
+use crate::cluster::Found;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Ink, table};
@@ -63,6 +66,7 @@ struct Unanswered {
 /// Prints the status.
 pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
     let report = match (&args.location, &context.global.address) {
+        (None, None) if context.is_in_clusters() => all_clusters(context).await?,
         (None, None) => whole_network(context).await?,
         (name, _) => {
             let (mut client, target) = context.admin_client(name.as_ref()).await?;
@@ -129,6 +133,37 @@ async fn whole_network(context: &Context) -> Result<Report, Failure> {
         }
     }
     Ok(report)
+}
+
+/// Every location that the chosen clusters realise.
+async fn all_clusters(context: &Context) -> Result<Report, Failure> {
+    let found = context.locations_in_clusters(context.log()).await?;
+    let asked = found.into_iter().map(|found| async move {
+        let answer = ask_in_cluster(context, &found).await;
+        (found, answer)
+    });
+    let mut report = Report::default();
+    for (found, answer) in futures_util::future::join_all(asked).await {
+        match answer {
+            Ok(status) => report.locations.push(status),
+            Err(failure) => report.unanswered.push(Unanswered {
+                log: found.target().log,
+                location: found.location,
+                error: failure.message,
+            }),
+        }
+    }
+    Ok(report)
+}
+
+async fn ask_in_cluster(context: &Context, found: &Found) -> Result<LocationStatus, Failure> {
+    let channel = found.channel(Port::Admin, context.unary_timeout()).await?;
+    let request = context.unary(GetStatusRequest {
+        log: found.target().log,
+    });
+    let mut client = client::admin_over(channel);
+    let status = client.get_status(request).await?.into_inner().status;
+    status.ok_or_else(|| Failure::failed("the answer has no status"))
 }
 
 /// The status of one location.

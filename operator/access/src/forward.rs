@@ -1,0 +1,142 @@
+//! Connections to pods, through the API server: what listens on the pod's loopback interface is reached as well.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use kube::api::Portforwarder;
+use tidelog_api::EventLog;
+use tidelog_build::{AUTHORITY_KEY, CERTIFICATE_KEY, Names, PRIVATE_KEY, Way, identity, way};
+use tidelog_model::{LocationName, Role};
+use tidelog_tls::{Pems, Tls};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tonic::codegen::http::Uri;
+use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
+
+use crate::cluster::{AccessError, Cluster, Port, words};
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A stream through the API server; it lives as long as what forwards it.
+struct Forwarded {
+    stream: Pin<Box<dyn Duplex>>,
+    _forwarder: Portforwarder,
+}
+
+impl Cluster {
+    /// A channel to a port of a location's pod. That of operator and command line is TLS, unless the log has asked for none.
+    pub async fn channel(
+        &self,
+        log: &EventLog,
+        location: &str,
+        port: Port,
+        patience: Duration,
+    ) -> Result<Channel, AccessError> {
+        let pod = self.pod(log, location).await?;
+        let tls = match (port, way(log)) {
+            (Port::Api, _) | (Port::Admin, Way::Insecure) => None,
+            (Port::Admin, _) => Some(self.administrator(log, location).await?),
+        };
+        let missing = |what: String| AccessError::Missing {
+            cluster: self.name().to_owned(),
+            what,
+        };
+        let to = LocationName::new(location).map_err(|error| missing(error.to_string()))?;
+        let (cluster, name) = (self.clone(), pod.clone());
+        let connector = service_fn(move |_: Uri| {
+            let (cluster, tls, to, name) = (cluster.clone(), tls.clone(), to.clone(), name.clone());
+            async move {
+                let forwarded = cluster.forward(&name, port.number()).await?;
+                let stream: Box<dyn Duplex> = match tls {
+                    None => Box::new(forwarded),
+                    Some(tls) => {
+                        let stream = tls.connect(forwarded, &to).await;
+                        Box::new(stream.map_err(io::Error::other)?)
+                    }
+                };
+                Ok::<_, io::Error>(TokioIo::new(stream))
+            }
+        });
+        let endpoint = Endpoint::from_static("http://pod").connect_timeout(patience);
+        let connecting = endpoint.connect_with_connector(connector).await;
+        connecting.map_err(|error| {
+            missing(format!(
+                "cannot connect to pod {}/{pod}: {}",
+                self.namespace(),
+                words(&error)
+            ))
+        })
+    }
+
+    async fn forward(&self, pod: &str, port: u16) -> io::Result<Forwarded> {
+        let forwarder = self.pods().portforward(pod, &[port]).await;
+        let mut forwarder = forwarder.map_err(io::Error::other)?;
+        let stream = forwarder
+            .take_stream(port)
+            .ok_or_else(|| io::Error::other("the API server forwards nothing"))?;
+        Ok(Forwarded {
+            stream: Box::pin(stream),
+            _forwarder: forwarder,
+        })
+    }
+
+    /// The certificate of the location's administrators.
+    async fn administrator(&self, log: &EventLog, location: &str) -> Result<Tls, AccessError> {
+        let names = Names::new(log.metadata.name.as_deref().unwrap_or_default(), location);
+        let missing = |what: String| AccessError::Missing {
+            cluster: self.name().to_owned(),
+            what,
+        };
+        let secret = names.admin();
+        let texts = self
+            .secret(&secret, &[CERTIFICATE_KEY, PRIVATE_KEY, AUTHORITY_KEY])
+            .await?;
+        let [certificate, key, authority] = &texts[..] else {
+            return Err(missing(format!("Secret {secret} is incomplete")));
+        };
+        let owner = identity(log, location, Role::Admin);
+        let (Some(owner), Ok(location)) = (owner, LocationName::new(location)) else {
+            return Err(missing(format!("{location} is no name of a location")));
+        };
+        let pems = Pems {
+            certificate: certificate.clone().into_bytes(),
+            key: key.clone().into_bytes(),
+            trust: BTreeMap::from([(location, authority.clone().into_bytes())]),
+        };
+        Tls::of(pems, owner).map_err(|error| missing(format!("Secret {secret}: {error}")))
+    }
+}
+
+impl AsyncRead for Forwarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Forwarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.as_mut().poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.as_mut().poll_shutdown(cx)
+    }
+}
