@@ -16,6 +16,9 @@ pub const REPLICATION_PORT: u16 = 7443;
 /// Port of operator and command line.
 pub const ADMIN_PORT: u16 = 7444;
 
+/// Port of applications' sidecars and of standbys.
+pub const CLIENTS_PORT: u16 = 7445;
+
 /// Key of the configuration in its ConfigMap.
 pub const CONFIG_KEY: &str = "sidecar.yaml";
 /// Key of the witness in its ConfigMap.
@@ -112,7 +115,7 @@ impl Names {
         self.with("admin")
     }
 
-    /// Secret with which applications' sidecars show who they are.
+    /// Service for applications' sidecars, and the Secret with which they show who they are.
     pub fn client(&self) -> String {
         self.with("client")
     }

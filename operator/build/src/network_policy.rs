@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::names::{ADMIN_PORT, METRICS_PORT, REPLICATION_PORT, selector};
+use crate::names::{ADMIN_PORT, CLIENTS_PORT, METRICS_PORT, REPLICATION_PORT, selector};
 use crate::{Place, Settings, metadata};
 
-/// Other locations and scrapers from anywhere, administration from the operator's namespace. The API listens inside the pod only; probes come from the
+/// Other locations, applications and scrapers from anywhere, administration from the operator's namespace. The API listens inside the pod only; probes come from the
 /// node, which policies let through.
 pub(crate) fn sidecars(place: &Place<'_>, settings: &Settings) -> Value {
     let names = place.names();
@@ -20,6 +20,7 @@ pub(crate) fn sidecars(place: &Place<'_>, settings: &Settings) -> Value {
                 {"ports": [
                     {"protocol": "TCP", "port": REPLICATION_PORT},
                     {"protocol": "TCP", "port": METRICS_PORT},
+                    {"protocol": "TCP", "port": CLIENTS_PORT},
                 ]},
                 {
                     "from": [{"namespaceSelector": {"matchLabels": {

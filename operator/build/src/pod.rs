@@ -7,7 +7,8 @@ use tidelog_api::EventLog;
 use tidelog_config::{Listen, Postgres, Span, Storage, Tls, Witness, WitnessByOperator};
 
 use crate::names::{
-    ADMIN_PORT, API_PORT, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY, WITNESS_KEY, paths,
+    ADMIN_PORT, API_PORT, CLIENTS_PORT, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY,
+    WITNESS_KEY, paths,
 };
 use crate::sidecar_config::Local;
 
@@ -39,6 +40,9 @@ pub fn in_pod(log: &EventLog) -> Local {
             health: anybody(HEALTH_PORT),
             replication: anybody(REPLICATION_PORT),
             admin: anybody(ADMIN_PORT),
+            clients: Some(anybody(CLIENTS_PORT)),
+            // The environment of each pod says where it is.
+            advertised: None,
         },
         tls: (!insecure).then(|| Tls {
             certificate_file: Path::new(paths::TLS).join("tls.crt"),

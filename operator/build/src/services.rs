@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use tidelog_api::Expose;
 
-use crate::names::{ADMIN_PORT, METRICS_PORT, REPLICATION_PORT, selector};
+use crate::names::{ADMIN_PORT, CLIENTS_PORT, METRICS_PORT, REPLICATION_PORT, selector};
 use crate::{Place, Settings, metadata};
 
-/// The headless Service of the pods, and what other locations dial.
+/// The headless Service of the pods, what applications dial, and what other locations dial.
 pub(crate) fn objects(place: &Place<'_>, settings: &Settings) -> Vec<Value> {
-    let mut objects = vec![headless(place)];
+    let mut objects = vec![headless(place), clients(place)];
     let kind = match place.log.spec.expose {
         Expose::None => return objects,
         Expose::ClusterIP | Expose::TLSRoute => "ClusterIP",
@@ -37,6 +37,20 @@ fn headless(place: &Place<'_>) -> Value {
                 {"name": "metrics", "port": METRICS_PORT, "targetPort": "metrics"},
                 {"name": "admin", "port": ADMIN_PORT, "targetPort": "admin"},
             ],
+        },
+    })
+}
+
+/// For applications elsewhere in the cluster. Whichever pod they meet leads them to the writer.
+fn clients(place: &Place<'_>) -> Value {
+    let names = place.names();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(place, &names.client(), "log"),
+        "spec": {
+            "selector": selector(&names, "log"),
+            "ports": [{"name": "clients", "port": CLIENTS_PORT, "targetPort": "clients"}],
         },
     })
 }

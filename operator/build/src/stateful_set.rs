@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::names::{
-    ADMIN_PORT, CONFIG_KEY, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY, paths, selector,
+    ADMIN_PORT, CLIENTS_PORT, CONFIG_KEY, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY,
+    paths, selector,
 };
 use crate::storage::{DatabaseSecret, database_secret};
 use crate::{Place, Settings, labels, metadata};
@@ -129,6 +130,12 @@ fn container(place: &Place<'_>, settings: &Settings) -> Value {
             {"name": "health", "containerPort": HEALTH_PORT},
             {"name": "replication", "containerPort": REPLICATION_PORT},
             {"name": "admin", "containerPort": ADMIN_PORT},
+            {"name": "clients", "containerPort": CLIENTS_PORT},
+        ],
+        // Where the others of this location find it while it writes.
+        "env": [
+            {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "TIDELOG_LISTEN_ADVERTISED", "value": format!("$(POD_IP):{CLIENTS_PORT}")},
         ],
         "startupProbe": probe("startup", 1, 600),
         "readinessProbe": probe("ready", 2, 2),

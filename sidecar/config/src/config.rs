@@ -45,7 +45,7 @@ pub struct Config {
     /// The record outside of the database that tells whether it was lost or set back; needed unless the storage is `memory`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
-    /// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. `api` is plain text, `replication` and `admin` are without `tls`: beyond
+    /// Addresses to listen on, `IP:PORT`. Port 0 takes any free port. `api` is plain text, `replication`, `admin` and `clients` are without `tls`: beyond
     /// loopback plain text needs `insecure`.
     #[serde(default)]
     pub listen: Listen,
@@ -286,7 +286,11 @@ impl Config {
         let mut fields = BTreeSet::new();
         let json = |config| serde_json::to_value(config).unwrap_or_default();
         differences("", &json(self), &json(new), &mut fields);
-        let live = |field: &String| LIVE.contains(&field.split('.').next().unwrap_or_default());
+        let live = |field: &String| {
+            // Where this very process is reached is not in what all processes of a location are told.
+            field == "listen.advertised"
+                || LIVE.contains(&field.split('.').next().unwrap_or_default())
+        };
         fields.into_iter().filter(|f| !live(f)).collect()
     }
 }

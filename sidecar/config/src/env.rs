@@ -25,7 +25,7 @@ fn parse<T: std::str::FromStr>(value: &str, expected: &str) -> Result<T, String>
 const ADDRESS: &str = "an address (IP:PORT, for example 127.0.0.1:7440)";
 
 /// All variables, by name.
-pub const VARIABLES: [Variable; 14] = [
+pub const VARIABLES: [Variable; 16] = [
     Variable {
         name: "TIDELOG_APPLICATION_VERSION",
         field: "application.version",
@@ -54,10 +54,34 @@ pub const VARIABLES: [Variable; 14] = [
         },
     },
     Variable {
+        name: "TIDELOG_LISTEN_ADVERTISED",
+        field: "listen.advertised",
+        apply: |c, v| {
+            let expected = "HOST:PORT, an IPv6 address in brackets or not";
+            c.listen.advertised = match v.rsplit_once(':') {
+                _ if v.is_empty() => None,
+                // As the environment of a pod gives it.
+                Some((host, port)) if host.contains(':') && !host.starts_with('[') => {
+                    Some(parse(&format!("[{host}]:{port}"), expected)?)
+                }
+                _ => Some(parse(v, expected)?),
+            };
+            Ok(())
+        },
+    },
+    Variable {
         name: "TIDELOG_LISTEN_API",
         field: "listen.api",
         apply: |c, v| {
             c.listen.api = parse(v, ADDRESS)?;
+            Ok(())
+        },
+    },
+    Variable {
+        name: "TIDELOG_LISTEN_CLIENTS",
+        field: "listen.clients",
+        apply: |c, v| {
+            c.listen.clients = Some(parse(v, ADDRESS)?);
             Ok(())
         },
     },

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::value::Endpoint;
+
 /// Addresses to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -28,6 +30,16 @@ pub struct Listen {
     /// Operator and command line (`AdminService`).
     #[schemars(with = "String")]
     pub admin: SocketAddr,
+    /// The application's API for sidecars of applications elsewhere and for standbys, with certificates of this location; absent means that nobody else
+    /// is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub clients: Option<SocketAddr>,
+    /// Where other processes reach `clients` of this one, HOST:PORT; needs `clients`. A process that is not the writer then leads what comes in at `api`,
+    /// `socket`, `clients` and `replication` to the one that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub advertised: Option<Endpoint>,
 }
 
 impl Listen {
@@ -35,14 +47,16 @@ impl Listen {
     pub const SOCKET_PATH_BYTES_MAX: usize = 100;
 
     /// The addresses with their names.
-    pub fn addresses(&self) -> [(&'static str, SocketAddr); 5] {
-        [
+    pub fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let mut all = vec![
             ("api", self.api),
             ("metrics", self.metrics),
             ("health", self.health),
             ("replication", self.replication),
             ("admin", self.admin),
-        ]
+        ];
+        all.extend(self.clients.map(|clients| ("clients", clients)));
+        all
     }
 }
 
@@ -56,6 +70,8 @@ impl Default for Listen {
             health: loopback(7442),
             replication: loopback(7443),
             admin: loopback(7444),
+            clients: None,
+            advertised: None,
         }
     }
 }

@@ -146,13 +146,17 @@ impl Found {
                 self.add(&field, format!("{address} is that of listen.{other} too"));
             }
             let in_clear_for_all = matches!(name, "metrics" | "health");
-            let encrypted = c.tls.is_some() && matches!(name, "replication" | "admin");
+            let encrypted = c.tls.is_some() && matches!(name, "replication" | "admin" | "clients");
             let good = in_clear_for_all || encrypted || c.insecure || address.ip().is_loopback();
             self.check(good, &field, || {
                 let way_out = if name == "api" { "" } else { "give it certificates (tls), " };
                 format!("{address} is beyond loopback and in plain text; use 127.0.0.1, {way_out}or allow it with insecure: true")
             });
         }
+        let served = c.listen.advertised.is_none() || c.listen.clients.is_some();
+        self.check(served, "listen.advertised", || {
+            "says where listen.clients is reached, which is absent".to_owned()
+        });
         if let Some(socket) = &c.listen.socket {
             let bytes = socket.as_os_str().len();
             let limit = Listen::SOCKET_PATH_BYTES_MAX;

@@ -14,6 +14,8 @@ pub mod answer;
 mod clock;
 pub mod describe;
 mod dialler;
+mod doors;
+mod entrance;
 mod gathered;
 mod health;
 mod http;
@@ -32,6 +34,7 @@ mod storage;
 pub mod surroundings;
 mod witness;
 
+pub use doors::Addresses;
 pub use listen::ListenError;
-pub use location::{Addresses, Applied, LocationOptions, RunningLocation, StartError};
+pub use location::{Applied, LocationOptions, RunningLocation, StartError};
 pub use surroundings::{Network, Surroundings};

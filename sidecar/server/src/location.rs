@@ -2,30 +2,27 @@
 //!
 //! The same code runs in the sidecar (one location a process) and in `tidelog dev` (any number of them).
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use thiserror::Error;
 use tidelog_config::Config;
 use tidelog_engine::{Clock, LogHandle, LogPhase, LogStatus};
-use tidelog_model::{Realm, Role, mutant};
+use tidelog_model::{Realm, mutant};
 use tidelog_proto::v1;
 use tidelog_replication::{Replication, ReplicationHandle};
 use tidelog_store::{LogStore, StoreError};
 use tidelog_tls::{Files, LoadError, Tls};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::describe::{About, Describe};
-use crate::listen::{self, ListenError};
+use crate::doors::{Addresses, Doors, Sockets, configured};
+use crate::entrance::Times;
+use crate::listen::ListenError;
 use crate::recorded::RecordedWitness;
-use crate::secured::{Guests, secured};
-use crate::serve::Door;
-use crate::surroundings::Surroundings;
+use crate::surroundings::{Network, Surroundings};
 use crate::{dialler, health, http, recovered, render, serve, storage};
 
 /// How long connections may take to end after the log has stopped.
@@ -56,23 +53,6 @@ pub enum StartError {
         /// What the store says.
         error: StoreError,
     },
-}
-
-/// Where a running location listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// `LogService` in clear.
-    pub api: SocketAddr,
-    /// The same on a Unix socket, unless its path is too long or none was asked for.
-    pub socket: Option<PathBuf>,
-    /// `/metrics`, `/livez`, `/readyz`.
-    pub metrics: SocketAddr,
-    /// gRPC health.
-    pub health: SocketAddr,
-    /// `ReplicationService`.
-    pub replication: SocketAddr,
-    /// `AdminService`.
-    pub admin: SocketAddr,
 }
 
 /// What the configuration does not say.
@@ -146,81 +126,6 @@ impl Shared {
     }
 }
 
-/// Where the connections of a location come from.
-struct Doors {
-    api: Door,
-    replication: Door,
-    admin: Door,
-    socket: Option<(tokio::net::UnixListener, PathBuf)>,
-    /// Metrics and health: where there are sockets.
-    probes: Option<(TcpListener, TcpListener)>,
-}
-
-/// Sockets of a location, bound.
-struct Sockets {
-    api: TcpListener,
-    socket: Option<(tokio::net::UnixListener, PathBuf)>,
-    metrics: TcpListener,
-    health: TcpListener,
-    replication: TcpListener,
-    admin: TcpListener,
-}
-
-impl Doors {
-    /// Other locations, and this location's own people, come in with a certificate where there are any.
-    fn new(sockets: Sockets, tls: Option<&Tls>) -> Self {
-        let door = |what, listener, guests| match tls {
-            Some(tls) => Door::Given(secured(what, listener, tls.clone(), guests)),
-            None => Door::Tcp(listener),
-        };
-        Self {
-            api: Door::Tcp(sockets.api),
-            replication: door("replication", sockets.replication, Guests::Peers),
-            admin: door("admin", sockets.admin, Guests::Own(&[Role::Admin])),
-            socket: sockets.socket,
-            probes: Some((sockets.metrics, sockets.health)),
-        }
-    }
-}
-
-impl Sockets {
-    async fn bind(config: &Config) -> Result<Self, ListenError> {
-        let name = config.location.as_str();
-        let l = &config.listen;
-        listen::check_plain_text("api", name, l.api, config.insecure)?;
-        let allowed = config.insecure || config.tls.is_some();
-        listen::check_plain_text("replication", name, l.replication, allowed)?;
-        listen::check_plain_text("admin", name, l.admin, allowed)?;
-        let socket = match &l.socket {
-            Some(path) => listen::unix(path)
-                .await?
-                .map(|listener| (listener, path.clone())),
-            None => None,
-        };
-        Ok(Self {
-            api: listen::tcp("api", name, l.api).await?,
-            socket,
-            metrics: listen::tcp("metrics", name, l.metrics).await?,
-            health: listen::tcp("health", name, l.health).await?,
-            replication: listen::tcp("replication", name, l.replication).await?,
-            admin: listen::tcp("admin", name, l.admin).await?,
-        })
-    }
-
-    fn addresses(&self, config: &Config) -> Addresses {
-        let bound = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
-        let l = &config.listen;
-        Addresses {
-            api: bound(&self.api, l.api),
-            socket: self.socket.as_ref().map(|(_, path)| path.clone()),
-            metrics: bound(&self.metrics, l.metrics),
-            health: bound(&self.health, l.health),
-            replication: bound(&self.replication, l.replication),
-            admin: bound(&self.admin, l.admin),
-        }
-    }
-}
-
 /// The certificates of the configuration, read.
 fn certificates(config: &Config) -> Result<Option<Tls>, StartError> {
     let Some(tls) = &config.tls else {
@@ -244,17 +149,10 @@ fn certificates(config: &Config) -> Result<Option<Tls>, StartError> {
         })
 }
 
-/// The addresses of the configuration, where no socket was bound.
-fn configured(config: &Config) -> Addresses {
-    let l = &config.listen;
-    Addresses {
-        api: l.api,
-        socket: None,
-        metrics: l.metrics,
-        health: l.health,
-        replication: l.replication,
-        admin: l.admin,
-    }
+/// Ports before anybody comes in.
+enum Bound {
+    Sockets(Sockets),
+    Given(Network),
 }
 
 /// A location that runs until [`RunningLocation::shut_down`].
@@ -295,24 +193,21 @@ impl RunningLocation {
         };
         let tls = certificates(&config)?;
         let reload = config.tls.as_ref().map(|t| t.reload.get());
-        let (doors, addresses, dialler) = match on.network.take() {
+        // Before anything else: a busy port is an error of the start.
+        let (bound, addresses, dialler) = match on.network.take() {
             Some(network) => {
-                let doors = Doors {
-                    api: Door::Given(network.api),
-                    replication: Door::Given(network.replication),
-                    admin: Door::Given(network.admin),
-                    socket: None,
-                    probes: None,
-                };
-                (doors, configured(&config), Some(network.dialler))
+                let dialler = network.dialler.clone();
+                (Bound::Given(network), configured(&config), Some(dialler))
             }
             None => {
                 let sockets = Sockets::bind(&config).await?;
                 let addresses = sockets.addresses(&config);
                 let dialler = tls.clone().map(dialler::over);
-                (Doors::new(sockets, tls.as_ref()), addresses, dialler)
+                (Bound::Sockets(sockets), addresses, dialler)
             }
         };
+        let advertised = config.listen.advertised.as_ref();
+        let address = advertised.map_or_else(|| addresses.api.to_string(), ToString::to_string);
         let store = match on.store.take() {
             Some(store) => store,
             None => storage::open(&config).await.map_err(failed)?,
@@ -330,8 +225,13 @@ impl RunningLocation {
             &on,
             store.clone(),
             &owner,
-            &addresses.api.to_string(),
+            &address,
         ));
+        let times = advertised.is_some().then(|| Times::follow(&log));
+        let doors = match bound {
+            Bound::Given(network) => Doors::given(network),
+            Bound::Sockets(sockets) => Doors::new(sockets, tls.as_ref(), &config, times.as_ref()),
+        };
         let replication_options = render::replication_options(&config, &on, settings);
         let replication = Replication::start_over(replication_options, log.clone(), dialler)
             .await
@@ -349,7 +249,7 @@ impl RunningLocation {
             replication: replication.clone(),
             describe: describe.clone(),
             owner,
-            address: addresses.api.to_string(),
+            address,
             storage: storage::describe(&config),
             started_at_micros: (on.clock)(),
             stopping: CancellationToken::new(),
@@ -367,6 +267,9 @@ impl RunningLocation {
             serve::replication(doors.replication, &shared),
             serve::api(doors.api, &shared),
         ];
+        if let Some(clients) = doors.clients {
+            tasks.push(serve::api(clients, &shared));
+        }
         if let Some((metrics, probe)) = doors.probes {
             let state = http::HttpState {
                 describe,
@@ -386,8 +289,8 @@ impl RunningLocation {
                 }
             }));
         }
-        if let Some((listener, path)) = doors.socket {
-            tasks.push(serve::api_socket(listener, path, &shared));
+        if let Some((door, path)) = doors.socket {
+            tasks.push(serve::api_socket(door, path, &shared));
         }
         Ok(Self {
             shared,

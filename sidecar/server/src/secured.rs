@@ -8,9 +8,10 @@ use std::time::Duration;
 use tidelog_model::{Identity, Role};
 use tidelog_replication::{Carrier, Incoming};
 use tidelog_tls::{HandshakeError, Tls};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
+
+use crate::entrance::{Entrance, Socket, Timed};
 
 /// Handshakes at once; more wait in the queue of the socket.
 const HANDSHAKES_MAX: usize = 256;
@@ -31,7 +32,7 @@ pub(crate) enum Guests {
 /// Connections of those who may come in. Ends with the stream.
 pub(crate) fn secured(
     what: &'static str,
-    listener: TcpListener,
+    entrance: Entrance,
     tls: Tls,
     guests: Guests,
 ) -> Incoming {
@@ -40,11 +41,13 @@ pub(crate) fn secured(
         let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
         loop {
             let socket = tokio::select! {
-                socket = listener.accept() => socket,
+                socket = entrance.accept() => socket,
                 () = accepted.closed() => return,
             };
             let (socket, from) = match socket {
-                Ok(pair) => pair,
+                // Only TCP is secured.
+                Ok((socket, Some(from))) => (socket, from),
+                Ok((_, None)) => continue,
                 Err(error) => {
                     tracing::warn!(port = what, %error, "cannot accept connections, trying again");
                     tokio::time::sleep(PAUSE).await;
@@ -77,11 +80,10 @@ pub(crate) fn secured(
 
 async fn shake(
     tls: &Tls,
-    socket: TcpStream,
+    socket: Timed<Socket>,
     from: SocketAddr,
     guests: Guests,
 ) -> Result<Carrier, HandshakeError> {
-    socket.set_nodelay(true).map_err(HandshakeError::Failed)?;
     let (stream, Identity { location, .. }) = match guests {
         Guests::Peers => tls.accept_peer(socket).await?,
         Guests::Own(roles) => tls.accept_own(socket, roles).await?,

@@ -10,9 +10,8 @@ use futures_util::{Stream, TryStreamExt as _};
 use tidelog_proto::v1::admin_service_server::AdminServiceServer;
 use tidelog_proto::v1::log_service_server::LogServiceServer;
 use tidelog_replication::Incoming;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::body::Body;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -74,6 +73,8 @@ fn spawn(
 pub(crate) enum Door {
     Tcp(TcpListener),
     Given(Incoming),
+    /// Connections of applications: answers are written together.
+    Gathered(Incoming),
 }
 
 /// Serves a port at its door.
@@ -91,6 +92,11 @@ macro_rules! serve_at {
                 $what,
                 $router.serve_with_incoming_shutdown(connections, $stop.cancelled_owned()),
             ),
+            Door::Gathered(connections) => spawn(
+                $what,
+                $router
+                    .serve_with_incoming_shutdown(gathered(connections), $stop.cancelled_owned()),
+            ),
         }
     };
 }
@@ -103,21 +109,11 @@ pub(crate) fn api(door: Door, shared: &Shared) -> JoinHandle<()> {
     serve_at!("api", door, router, stop)
 }
 
-pub(crate) fn api_socket(listener: UnixListener, path: PathBuf, shared: &Shared) -> JoinHandle<()> {
-    let stop = shared.stopping.clone();
-    let router = server()
-        .add_service(log_service(shared))
-        .add_optional_service(reflection());
+/// The same API at a Unix socket, whose file goes in the end.
+pub(crate) fn api_socket(door: Door, path: PathBuf, shared: &Shared) -> JoinHandle<()> {
+    let serving = api(door, shared);
     tokio::spawn(async move {
-        let served = router
-            .serve_with_incoming_shutdown(
-                gathered(UnixListenerStream::new(listener)),
-                stop.cancelled_owned(),
-            )
-            .await;
-        if let Err(error) = served {
-            tracing::error!(path = %path.display(), %error, "socket ended");
-        }
+        let _ = serving.await;
         let _ = std::fs::remove_file(path);
     })
 }
@@ -150,7 +146,7 @@ pub(crate) fn replication(door: Door, shared: &Shared) -> JoinHandle<()> {
             "replication",
             tidelog_replication::serve(listener, api, stop),
         ),
-        Door::Given(connections) => spawn(
+        Door::Given(connections) | Door::Gathered(connections) => spawn(
             "replication",
             tidelog_replication::serve_incoming(connections, api, stop),
         ),

@@ -29,12 +29,12 @@ kind: Config
 current-context: $cluster
 contexts:
 - name: $cluster
-  context: {cluster: $cluster, user: $1}
+  context: {cluster: $cluster, user: $cluster-$1}
 clusters:
 - name: $cluster
   cluster: {server: "https://$node:$port", certificate-authority-data: $(base64 -w0 ca.crt)}
 users:
-- name: $1
+- name: $cluster-$1
   user: {client-certificate-data: $(base64 -w0 "$1.crt"), client-key-data: $(base64 -w0 "$1.key")}
 YAML
 }

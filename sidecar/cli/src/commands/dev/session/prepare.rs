@@ -135,6 +135,8 @@ impl Session {
                 .listen(key)
                 .unwrap_or(block.address(Service::Replication)),
             admin: block.address(Service::Admin),
+            clients: None,
+            advertised: None,
         };
         let storage = match &self.args.storage {
             StorageChoice::Sqlite => Storage::Sqlite(Sqlite {
