@@ -143,6 +143,21 @@ faults: ## Real processes, databases and connections are broken for MINUTES=5, a
 	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; $(call build,-p tidelog-sidecar -p tidelog-cli -p tidelog-faults); \
 	$(programs)/tidelog-faults --minutes $(MINUTES) $(ARGS)
 
+.PHONY: cluster
+cluster: ## Two real Kubernetes clusters on this machine (as root), with the images; QUICK=1 without optimisation
+	@tests/cluster/kit/two.sh up
+
+.PHONY: cluster-down
+cluster-down: ## End them and forget their data
+	@tests/cluster/kit/two.sh down
+
+.PHONY: test-cluster
+# One test alone, by a part of its name.
+CASE ?=
+test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUICK=1 without optimisation
+	cargo build --locked -p tidelog-cli
+	TIDELOG_CLI="$$(realpath $${CARGO_TARGET_DIR:-target}/debug/tidelog)" cargo test --locked -p tidelog-cluster-tests --features clusters --test clusters -- --test-threads=1 --nocapture $(CASE)
+
 .PHONY: fuzz
 # One target alone; all when empty.
 TARGET ?=

@@ -28,6 +28,9 @@ use crate::publish::Publisher;
 use crate::witness::Recorded;
 pub(crate) use lease::take_lease;
 
+/// A database that is gone does not hold up a stop.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(3);
+
 /// Why an attempt to become the writer did not succeed.
 #[derive(Debug, Error)]
 enum StartError {
@@ -457,8 +460,14 @@ impl Supervisor {
         if let Err(error) = self.options.witness.clean_stop(head).await {
             tracing::warn!(%error, "clean stop not recorded; the next start has to prove continuity otherwise");
         }
-        if let Err(error) = self.options.store.release_lease(nonce).await {
-            tracing::warn!(%error, "lease not given back; a successor waits until it runs out");
+        let giving_back = self.options.store.release_lease(nonce);
+        let given_back = tokio::time::timeout(GIVE_BACK_MAX, giving_back).await;
+        let given_back = given_back.map_err(|_| "the database does not answer".to_owned());
+        if let Err(error) = given_back.and_then(|outcome| outcome.map_err(|e| e.to_string())) {
+            tracing::warn!(
+                error,
+                "lease not given back; a successor waits until it runs out"
+            );
         }
     }
 }

@@ -28,6 +28,9 @@ use crate::{dialler, health, http, recovered, render, serve, storage};
 /// How long connections may take to end after the log has stopped.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
+/// A database that is gone does not hold up a stop.
+const CLOSE_MAX: Duration = Duration::from_secs(3);
+
 /// Why a location does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -151,7 +154,7 @@ fn certificates(config: &Config) -> Result<Option<Tls>, StartError> {
 
 /// Ports before anybody comes in.
 enum Bound {
-    Sockets(Sockets),
+    Sockets(Box<Sockets>),
     Given(Network),
 }
 
@@ -203,7 +206,7 @@ impl RunningLocation {
                 let sockets = Sockets::bind(&config).await?;
                 let addresses = sockets.addresses(&config);
                 let dialler = tls.clone().map(dialler::over);
-                (Bound::Sockets(sockets), addresses, dialler)
+                (Bound::Sockets(Box::new(sockets)), addresses, dialler)
             }
         };
         let advertised = config.listen.advertised.as_ref();
@@ -230,7 +233,7 @@ impl RunningLocation {
         let times = advertised.is_some().then(|| Times::follow(&log));
         let doors = match bound {
             Bound::Given(network) => Doors::given(network),
-            Bound::Sockets(sockets) => Doors::new(sockets, tls.as_ref(), &config, times.as_ref()),
+            Bound::Sockets(sockets) => Doors::new(*sockets, tls.as_ref(), &config, times.as_ref()),
         };
         let replication_options = render::replication_options(&config, &on, settings);
         let replication = Replication::start_over(replication_options, log.clone(), dialler)
@@ -364,6 +367,11 @@ impl RunningLocation {
         if tokio::time::timeout(DRAIN_MAX, drained).await.is_err() {
             tracing::warn!("connections did not end in time; leaving them");
         }
-        self.store.close().await;
+        if tokio::time::timeout(CLOSE_MAX, self.store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database does not answer; leaving it");
+        }
     }
 }

@@ -29,7 +29,14 @@ give() {
 while :; do
   kubectl get services -A --watch -o 'jsonpath={.metadata.namespace} {.metadata.name} {.spec.type} {.status.loadBalancer.ingress[0].ip}{"\n"}' |
     while read -r namespace service type address; do
-      [ "$type" != LoadBalancer ] || [ -n "$address" ] || give "$namespace" "$service"
+      [ "$type" = LoadBalancer ] || continue
+      if [ -z "$address" ]; then
+        give "$namespace" "$service"
+      elif [ ! -e "$given/$address" ]; then
+        # Given before this node was started.
+        echo "$namespace/$service" >"$given/$address"
+        ip addr add "$address/24" dev eth0 2>/dev/null
+      fi
     done
   sleep 0.5
 done

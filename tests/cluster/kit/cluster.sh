@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Whole clusters on this machine, each with one node in its own network, mount and process namespaces, joined by a bridge. As root.
 #   cluster.sh up NAME N         makes or starts cluster NAME as number N (1 to 9), node 10.77.0.1N; its data stays when it goes down
+#   cluster.sh running NAME      whether it runs
 #   cluster.sh kubeconfig NAME   prints the path of its kubeconfig
 #   cluster.sh load NAME FILE    brings an image (`docker save` form) into it
 #   cluster.sh run NAME CMD...   runs a command in its namespaces
@@ -10,16 +11,19 @@
 #   cluster.sh freeze|thaw NAME  the whole cluster, pods included, stands still, goes on
 #   cluster.sh cut A B           drops every frame between two clusters; this machine still reaches both
 #   cluster.sh heal              ends all cuts
+#   cluster.sh copy-volumes|restore-volumes NAME
+#                                while it is down: keeps a copy of all volumes, puts it back
+#   cluster.sh recycle NAME      volumes that nobody claims any more are empty and free again
 #   cluster.sh down|wipe NAME    ends it; also forgets its data
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 usage() {
-  sed -n '2,13p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
+  sed -n '2,17p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
   exit 2
 }
 command=${1:-} name=${2:-}
 case $command in
-  up | kubeconfig | load | run | kill | stop | start | freeze | thaw | cut | down | wipe) [ -n "$name" ] || usage ;;
+  up | running | kubeconfig | load | run | kill | stop | start | freeze | thaw | cut | copy-volumes | restore-volumes | recycle | down | wipe) [ -n "$name" ] || usage ;;
   heal) ;;
   *) usage ;;
 esac
@@ -28,7 +32,7 @@ directory=$home/clusters/$name
 bridge=tidelog0
 
 # What a cluster is killed by: the process that holds its namespaces, and the first process inside of them.
-outer() { cat "$directory/outer.pid" 2>/dev/null; }
+outer() { cat "$directory/outer.pid" 2>/dev/null || true; }
 inner() { pgrep -P "$(outer)" 2>/dev/null; }
 inside() { nsenter -t "$(inner)" -n -m -p -u "$@"; }
 kubectl() { "$bin/kubectl" --kubeconfig "$directory/pki/admin.kubeconfig" "$@"; }
@@ -136,6 +140,7 @@ down() {
 shift 2 2>/dev/null || shift
 case $command in
   up) up "$@" ;;
+  running) [ -n "$(outer)" ] && kill -0 "$(outer)" 2>/dev/null ;;
   kubeconfig) echo "$directory/pki/admin.kubeconfig" ;;
   load) inside "$bin/ctr" -n k8s.io images import --no-unpack=false "$(realpath "$1")" >/dev/null ;;
   run) inside "$@" ;;
@@ -156,6 +161,21 @@ table bridge tidelog {
 RULES
     ;;
   heal) nft delete table bridge tidelog 2>/dev/null || true ;;
+  copy-volumes)
+    rm -rf "$directory/disk/copy"
+    cp -a "$directory/disk/volumes" "$directory/disk/copy"
+    ;;
+  restore-volumes)
+    rm -rf "$directory/disk/volumes"
+    cp -a "$directory/disk/copy" "$directory/disk/volumes"
+    ;;
+  recycle)
+    for volume in $(kubectl get persistentvolumes -o 'jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}'); do
+      number=${volume#volume-}
+      find "$directory/disk/volumes/$number" -mindepth 1 -delete
+      kubectl patch persistentvolume "$volume" --type=json -p '[{"op": "remove", "path": "/spec/claimRef"}]' >/dev/null
+    done
+    ;;
   down) down ;;
   wipe)
     down

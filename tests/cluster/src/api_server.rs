@@ -36,7 +36,7 @@ impl ApiServer {
 
     /// Builds the programs if need be, starts them and waits until they serve.
     pub fn start() -> Result<Self> {
-        let programs = install()?;
+        let programs = install("api")?;
         let mut attempt = 1;
         loop {
             match Self::start_once(&programs) {
@@ -106,16 +106,16 @@ impl Drop for ApiServer {
     }
 }
 
-fn kit(script: &str) -> PathBuf {
+pub(crate) fn kit(script: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("kit")
         .join(script)
 }
 
 /// The directory of the programs.
-fn install() -> Result<PathBuf> {
+pub(crate) fn install(part: &str) -> Result<PathBuf> {
     let output = Command::new(kit("install.sh"))
-        .arg("api")
+        .arg(part)
         .stderr(Stdio::inherit())
         .output()
         .context("start install.sh")?;

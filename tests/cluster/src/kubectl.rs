@@ -12,6 +12,7 @@ use serde_json::Value;
 pub struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
+    context: Option<String>,
     namespace: Option<String>,
 }
 
@@ -33,8 +34,16 @@ impl Kubectl {
         Self {
             program,
             kubeconfig,
+            context: None,
             namespace: None,
         }
+    }
+
+    /// For a context of the file.
+    #[must_use]
+    pub fn in_context(mut self, name: &str) -> Self {
+        self.context = Some(name.to_owned());
+        self
     }
 
     /// For commands in a namespace.
@@ -53,6 +62,9 @@ impl Kubectl {
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<Answer> {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
+        if let Some(context) = &self.context {
+            command.args(["--context", context]);
+        }
         if let Some(namespace) = &self.namespace {
             command.args(["--namespace", namespace]);
         }

@@ -1,9 +1,11 @@
-//! Real Kubernetes for tests: an API server with its store ([`ApiServer`]), and what `kubectl` says about it.
+//! Real Kubernetes for tests: an API server with its store ([`ApiServer`]), two whole clusters ([`Clusters`]), and what `kubectl` says about them.
 //!
 //! The programs are built once from their modules and kept outside of the checkout; `kit/` has the scripts, which a person can call as well.
 
 mod api_server;
+mod clusters;
 mod kubectl;
 
 pub use api_server::ApiServer;
+pub use clusters::Clusters;
 pub use kubectl::{Answer, Kubectl};

@@ -28,6 +28,11 @@ fn every_variable_sets_its_field_and_overrides_the_file() {
             "{}",
             variable.field
         );
+        // Where one process is reached is not in what all of its location are told.
+        if variable.name == "TIDELOG_LISTEN_ADVERTISED" {
+            assert_eq!(small().restart_needed(&changed), Vec::<String>::new());
+            continue;
+        }
         assert!(
             small()
                 .restart_needed(&changed)

@@ -7,4 +7,5 @@ mod limits;
 mod oversize;
 mod recorded;
 mod secured;
+mod standby;
 mod support;

@@ -36,14 +36,14 @@ fn identity(location: &str, role: Role) -> Identity {
 }
 
 /// Everybody's authorities, and a folder for each.
-struct World {
+pub struct World {
     root: TempDir,
     authorities: Vec<(&'static str, Authority)>,
 }
 
 impl World {
     /// Each of these locations has an authority of its own, and trusts those of all.
-    fn new(locations: &[&'static str]) -> Self {
+    pub fn new(locations: &[&'static str]) -> Self {
         let root = tempfile::tempdir().unwrap();
         let authorities: Vec<_> = locations
             .iter()
@@ -60,7 +60,7 @@ impl World {
         files
     }
 
-    fn path(&self, location: &str, file: &str) -> std::path::PathBuf {
+    pub fn path(&self, location: &str, file: &str) -> std::path::PathBuf {
         self.root.path().join(location).join(file)
     }
 
@@ -83,7 +83,7 @@ impl World {
         fs::write(self.path(location, &format!("trust/{other}.crt")), pem).unwrap();
     }
 
-    fn config(&self, location: &str, more: &str) -> Config {
+    pub fn config(&self, location: &str, more: &str) -> Config {
         let at = |file| self.path(location, file).display().to_string();
         let tls = format!(
             "tls: {{certificateFile: {}, keyFile: {}, trustDirectory: {}, namespace: shop, reload: 100ms}}",
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// Somebody of a location, as the command line is.
-    fn person(&self, location: &str, role: Role) -> Tls {
+    pub fn person(&self, location: &str, role: Role) -> Tls {
         let identity = identity(location, role);
         let pair = self.issue(location, &identity);
         let folder = self.path(location, &format!("{role:?}"));
@@ -126,7 +126,7 @@ fn endpoint(location: &RunningLocation) -> String {
     location.addresses().replication.to_string()
 }
 
-async fn append(location: &RunningLocation) {
+pub async fn append(location: &RunningLocation) {
     let mut client = log_client(location).await;
     client.append(request(1, 10)).await.unwrap();
 }
@@ -253,7 +253,7 @@ async fn a_location_speaks_for_itself_only_and_over_an_edge_only() {
 }
 
 /// A connection to eu, as somebody.
-async fn channel(person: Tls, address: SocketAddr) -> Result<Channel, String> {
+pub async fn channel(person: Tls, address: SocketAddr) -> Result<Channel, String> {
     let eu = LocationName::new("eu").unwrap();
     let connector = tower::service_fn(move |_| {
         let (person, eu) = (person.clone(), eu.clone());

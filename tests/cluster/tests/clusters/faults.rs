@@ -1,0 +1,175 @@
+//! What breaks: pods, databases, nodes, the operator, a volume that comes back older than it was.
+
+use std::time::Instant;
+
+use crate::scene::{SYSTEM, Scene, until};
+
+#[test]
+fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
+    let scene = Scene::new("failover");
+    scene.two_locations("  replicas: 2\n");
+    let writer = || {
+        scene
+            .field("eu", "evlog/orders", "/status/writer/pod")
+            .as_str()
+            .map(str::to_owned)
+    };
+    let both = || scene.field("eu", "statefulset/orders-eu", "/status/readyReplicas") == 2;
+    until("both are ready", || both().then_some(()));
+    scene.append("eu");
+    let first = until("a writer", writer);
+    let begun = Instant::now();
+    scene
+        .at("eu")
+        .run(&["delete", "pod", &first, "--wait=false"])
+        .unwrap()
+        .done()
+        .unwrap();
+    let next = until("another writer", || writer().filter(|name| *name != first));
+    println!(
+        "figure: the writer moved from {first} to {next} in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    scene.append_soon("eu");
+    scene.synced();
+    until("what was appended is everywhere", || {
+        (scene.count("us") == 2).then_some(())
+    });
+    assert_eq!(scene.field("eu", "evlog/orders", "/status/incarnation"), 1);
+    until("both are ready again", || both().then_some(()));
+    scene.same();
+}
+
+#[test]
+fn a_database_that_is_killed_is_told_of_and_comes_back() {
+    let scene = Scene::new("database");
+    scene.two_locations("");
+    scene.append("eu");
+    let kill = [
+        "delete",
+        "pod",
+        "orders-eu-pg-0",
+        "--grace-period=0",
+        "--force",
+    ];
+    scene.at("eu").run(&kill).unwrap().done().unwrap();
+    scene.append_soon("eu");
+    scene.wait("eu", "evlog/orders", "StorageReady", "True");
+    scene.synced();
+    assert!(scene.count("eu") >= 2);
+    scene.same();
+}
+
+#[test]
+fn certificates_are_replaced_while_it_runs() {
+    let scene = Scene::new("rotation");
+    scene.two_locations("");
+    let rotations = || {
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/orders-eu-0:7441/proxy/metrics",
+            scene.namespace
+        );
+        let metrics = scene
+            .at("eu")
+            .run(&["get", "--raw", &path])
+            .unwrap()
+            .done()
+            .unwrap()
+            .output;
+        let line = metrics
+            .lines()
+            .find(|l| l.starts_with("tidelog_certificate_rotations_total"));
+        line.and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .unwrap_or_default()
+    };
+    let before = rotations();
+    scene
+        .at("eu")
+        .run(&["delete", "secret", "orders-eu-tls"])
+        .unwrap()
+        .done()
+        .unwrap();
+    let begun = Instant::now();
+    until("the certificate is another one", || {
+        // Appends go on all the while.
+        scene.append("eu");
+        (rotations() > before).then_some(())
+    });
+    println!(
+        "figure: a deleted certificate was replaced in the running process after {:.0} s",
+        begun.elapsed().as_secs_f64()
+    );
+    scene.append("us");
+    scene.synced();
+    assert_eq!(
+        scene.field(
+            "eu",
+            "pod/orders-eu-0",
+            "/status/containerStatuses/0/restartCount"
+        ),
+        0
+    );
+}
+
+#[test]
+fn the_operator_may_be_away() {
+    let scene = Scene::new("away");
+    scene.two_locations("");
+    let system = scene.clusters.kubectl("eu").in_namespace(SYSTEM);
+    let scale = |to: &str| {
+        let arguments = ["scale", "deployment/tidelog", &format!("--replicas={to}")];
+        system.run(&arguments).unwrap().done().unwrap();
+    };
+    scale("0");
+    scene.append("eu");
+    scene
+        .at("eu")
+        .run(&["delete", "pod", "orders-eu-0"])
+        .unwrap()
+        .done()
+        .unwrap();
+    scene.append_soon("eu");
+    // Nobody could record that it goes on, so it has begun another incarnation; nothing is lost by that.
+    assert_eq!(scene.count("eu"), 2);
+    scale("1");
+    scene.synced();
+    until("it arrives", || (scene.count("us") == 2).then_some(()));
+    scene.same();
+}
+
+#[test]
+fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
+    let scene = Scene::new("restored");
+    scene.two_locations("");
+    scene.append("eu");
+    until("it arrives", || (scene.count("us") == 1).then_some(()));
+    let kit = |arguments: &[&str]| {
+        scene.clusters.kit(arguments).unwrap().done().unwrap();
+    };
+    kit(&["down", "eu"]);
+    kit(&["copy-volumes", "eu"]);
+    kit(&["up", "eu", "1"]);
+    scene.append_soon("eu");
+    scene.synced();
+    until("it arrives", || (scene.count("us") == 2).then_some(()));
+    let before = scene.field("eu", "evlog/orders", "/status/incarnation");
+
+    kit(&["down", "eu"]);
+    kit(&["restore-volumes", "eu"]);
+    kit(&["up", "eu", "1"]);
+    let raised = until("the incarnation has risen", || {
+        let now = scene.field("eu", "evlog/orders", "/status/incarnation");
+        (now.as_i64() > before.as_i64()).then_some(now)
+    });
+    println!("incarnation {raised} after {before}");
+    scene.synced();
+    // What the older copy had lost is back.
+    until("lost events are back", || {
+        (scene.count("eu") == 2).then_some(())
+    });
+    scene.append_soon("eu");
+    until("it arrives", || (scene.count("us") == 3).then_some(()));
+    let events = scene.at("eu").run(&["get", "events"]).unwrap().output;
+    assert!(events.contains("IncarnationRaised"), "{events}");
+    scene.same();
+}

@@ -1,0 +1,79 @@
+//! Deleting: volumes stay, what is applied again is found again, and nothing hangs.
+
+use std::time::Instant;
+
+use crate::scene::{SYSTEM, Scene, install, manifests, until};
+
+#[test]
+fn a_log_that_is_deleted_and_applied_again_is_the_same_log() {
+    let scene = Scene::new("deleted");
+    scene.two_locations("");
+    scene.append("eu");
+    until("it arrives", || (scene.count("us") == 1).then_some(()));
+    scene
+        .at("eu")
+        .run(&["delete", "evlog,rlink", "orders", "--timeout=60s"])
+        .unwrap()
+        .done()
+        .unwrap();
+    until("its pods are gone", || {
+        scene.at("eu").get("pod/orders-eu-0").is_err().then_some(())
+    });
+    for kept in [
+        "pvc/data-orders-eu-pg-0",
+        "secret/orders-eu-ca",
+        "secret/orders-eu-pg",
+        "configmap/orders-eu-witness",
+    ] {
+        scene.at("eu").get(kept).unwrap();
+    }
+    scene
+        .at("eu")
+        .apply(&manifests(""))
+        .unwrap()
+        .done()
+        .unwrap();
+    // Without exchanging trust again.
+    scene.synced();
+    assert_eq!(scene.count("eu"), 1);
+    scene.append("eu");
+    scene.same();
+}
+
+#[test]
+fn nothing_hangs_when_the_operator_leaves_first() {
+    let scene = Scene::new("uninstalled");
+    scene.two_locations("");
+    let begun = Instant::now();
+    let uninstall = [
+        "uninstall",
+        "tidelog",
+        "--namespace",
+        SYSTEM,
+        "--wait",
+        "--timeout",
+        "60s",
+    ];
+    scene
+        .clusters
+        .helm("eu", &uninstall)
+        .unwrap()
+        .done()
+        .unwrap();
+    println!(
+        "figure: helm uninstall took {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    // The log goes on.
+    scene.append("eu");
+    until("it arrives", || (scene.count("us") == 1).then_some(()));
+    let begun = Instant::now();
+    let kubectl = scene.clusters.kubectl("eu");
+    let delete = ["delete", "namespace", &scene.namespace, "--timeout=90s"];
+    kubectl.run(&delete).unwrap().done().unwrap();
+    println!(
+        "figure: deleting the namespace took {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    install(scene.clusters, "eu");
+}

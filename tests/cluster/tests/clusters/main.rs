@@ -1,0 +1,7 @@
+//! Two real clusters, real pods, PostgreSQL in a pod, and the network between them cut and healed. One after the other: they share nodes and addresses.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod faults;
+mod leaving;
+mod scene;
+mod two_locations;

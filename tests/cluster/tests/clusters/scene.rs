@@ -1,0 +1,255 @@
+//! A namespace of the same name in both clusters, with the operator installed, for one test.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tidelog_cluster_tests::{Clusters, Kubectl};
+
+/// Enough for a pod to be started, on a machine that does other things as well.
+pub const SOON: Duration = Duration::from_secs(120);
+/// Where the operator is.
+pub const SYSTEM: &str = "tidelog-system";
+
+/// What one test has.
+pub struct Scene {
+    pub clusters: &'static Clusters,
+    pub namespace: String,
+}
+
+impl Scene {
+    /// A new one. Pods are held to the restricted Pod Security Standard.
+    pub fn new(namespace: &str) -> Self {
+        let clusters = Clusters::shared();
+        installed(clusters);
+        for location in ["eu", "us"] {
+            let kubectl = clusters.kubectl(location);
+            kubectl
+                .run(&["create", "namespace", namespace])
+                .unwrap()
+                .done()
+                .unwrap();
+            let strict = "pod-security.kubernetes.io/enforce=restricted";
+            kubectl
+                .run(&["label", "namespace", namespace, strict])
+                .unwrap()
+                .done()
+                .unwrap();
+        }
+        Self {
+            clusters,
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// `kubectl` at a location.
+    pub fn at(&self, location: &str) -> Kubectl {
+        self.clusters
+            .kubectl(location)
+            .in_namespace(&self.namespace)
+    }
+
+    /// Applies the same everywhere.
+    pub fn apply(&self, manifests: &str) {
+        for location in ["eu", "us"] {
+            self.at(location).apply(manifests).unwrap().done().unwrap();
+        }
+    }
+
+    /// Runs the command line in this namespace; what it prints.
+    pub fn tidelog(&self, arguments: &[&str]) -> String {
+        let namespace = ["--namespace", &self.namespace];
+        let answer = self.clusters.tidelog(&[&namespace, arguments].concat());
+        answer.unwrap().done().unwrap().output
+    }
+
+    /// Whether the command line succeeds.
+    pub fn tidelog_works(&self, arguments: &[&str]) -> bool {
+        let namespace = ["--namespace", &self.namespace];
+        self.clusters
+            .tidelog(&[&namespace, arguments].concat())
+            .unwrap()
+            .success
+    }
+
+    /// The log of the example, trusted everywhere, serving and synced.
+    pub fn two_locations(&self, more: &str) {
+        self.apply(&manifests(more));
+        self.trusted();
+        self.synced();
+    }
+
+    /// Exchanges trust, as soon as there is some.
+    pub fn trusted(&self) {
+        until("trust is exchanged", || {
+            self.tidelog_works(&["trust", "--apply"]).then_some(())
+        });
+    }
+
+    pub fn synced(&self) {
+        for location in ["eu", "us"] {
+            self.wait(location, "evlog/orders", "Ready", "True");
+            self.wait(location, "rlink/orders", "Synced", "True");
+        }
+    }
+
+    /// Waits for a condition; its reason and message.
+    pub fn wait(
+        &self,
+        location: &str,
+        object: &str,
+        type_: &str,
+        status: &str,
+    ) -> (String, String) {
+        let mut last = None;
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            let now = self.condition(location, object, type_);
+            if let Some((is, reason, message)) = &now
+                && is == status
+            {
+                return (reason.clone(), message.clone());
+            }
+            last = now;
+            rest(Duration::from_millis(200));
+        }
+        let all = self
+            .at(location)
+            .run(&["get", "evlog,rlink,pods,events"])
+            .unwrap()
+            .output;
+        panic!("{location}: {object} {type_} is not {status} but {last:?} after {SOON:?}\n{all}");
+    }
+
+    /// Status, reason and message of a condition.
+    pub fn condition(
+        &self,
+        location: &str,
+        object: &str,
+        type_: &str,
+    ) -> Option<(String, String, String)> {
+        let object = self.at(location).get(object).ok()?;
+        let conditions = object["status"]["conditions"].as_array()?.clone();
+        let condition = conditions.into_iter().find(|c| c["type"] == type_)?;
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        Some((text("status"), text("reason"), text("message")))
+    }
+
+    /// A field of an object.
+    pub fn field(&self, location: &str, object: &str, path: &str) -> Value {
+        let object = self.at(location).get(object).unwrap();
+        object.pointer(path).cloned().unwrap_or_default()
+    }
+
+    pub fn append(&self, location: &str) {
+        self.tidelog(&[
+            "append",
+            "--location",
+            location,
+            "--type",
+            "Placed",
+            "--data",
+            "{}",
+        ]);
+    }
+
+    /// Appends as soon as that works.
+    pub fn append_soon(&self, location: &str) {
+        let arguments = [
+            "append",
+            "--location",
+            location,
+            "--type",
+            "Placed",
+            "--data",
+            "{}",
+        ];
+        until("an append", || self.tidelog_works(&arguments).then_some(()));
+    }
+
+    /// Events at a location.
+    pub fn count(&self, location: &str) -> usize {
+        let read = self.tidelog(&["read", "--location", location, "-o", "json"]);
+        read.lines().count()
+    }
+
+    /// Nothing that one has is missing at the other.
+    pub fn same(&self) {
+        let said = self.tidelog(&["diff", "eu", "us"]);
+        assert!(said.contains("hold the same events"), "{said}");
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // The next one needs the same addresses; and it must not hang.
+        for location in ["eu", "us"] {
+            let kubectl = self.clusters.kubectl(location);
+            let gone = kubectl.run(&[
+                "delete",
+                "namespace",
+                &self.namespace,
+                "--ignore-not-found",
+                "--timeout=90s",
+            ]);
+            let gone = gone.unwrap();
+            assert!(std::thread::panicking() || gone.success, "{}", gone.errors);
+            // Volumes outlive it: they are wiped by hand, as a person would.
+            let _ = self.clusters.kit(&["recycle", location]);
+        }
+    }
+}
+
+/// The example that people are shown, with more in the spec of its log.
+pub fn manifests(more: &str) -> String {
+    let example = include_str!("../../../../examples/two-locations/manifests.yaml");
+    example.replace("  locations:\n", &format!("{more}  locations:\n"))
+}
+
+/// The operator by its chart, once for all tests.
+fn installed(clusters: &Clusters) {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        for location in ["eu", "us"] {
+            install(clusters, location);
+        }
+    });
+}
+
+/// Installs the chart, or upgrades it.
+pub fn install(clusters: &Clusters, location: &str) {
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidelog");
+    let name = format!("location.name={location}");
+    let arguments = [
+        "upgrade",
+        "--install",
+        "tidelog",
+        chart,
+        "--namespace",
+        SYSTEM,
+        "--create-namespace",
+        "--set",
+        &name,
+        "--wait",
+        "--timeout",
+        "3m",
+    ];
+    clusters.helm(location, &arguments).unwrap().done().unwrap();
+}
+
+#[expect(clippy::disallowed_methods, reason = "no task runs on this thread")]
+pub fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Waits until something can be seen.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + SOON;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not within {SOON:?}: {what}");
+        rest(Duration::from_millis(200));
+    }
+}

@@ -1,0 +1,110 @@
+//! What a person sees first: two clusters, one log.
+
+use std::time::Instant;
+
+use crate::scene::{Scene, manifests, until};
+
+#[test]
+fn two_clusters_share_a_log_are_cut_and_heal() {
+    let scene = Scene::new("shop");
+    let begun = Instant::now();
+    scene.apply(&manifests(""));
+    scene.append_soon("eu");
+    println!(
+        "figure: first append accepted {:.1} s after kubectl apply",
+        begun.elapsed().as_secs_f64()
+    );
+    scene.trusted();
+    scene.synced();
+    println!(
+        "figure: synced {:.1} s after kubectl apply",
+        begun.elapsed().as_secs_f64()
+    );
+    let listed = scene
+        .at("eu")
+        .run(&["get", "evlog,rlink"])
+        .unwrap()
+        .done()
+        .unwrap()
+        .output;
+    assert!(
+        listed.contains("2/2") && listed.contains("0 ev / 0 s"),
+        "{listed}"
+    );
+    let (status, reason, message) = scene
+        .condition("us", "evlog/orders", "CertificatesReady")
+        .unwrap();
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("True", "Valid"),
+        "{message}"
+    );
+    until("it arrives", || (scene.count("us") == 1).then_some(()));
+
+    // Cut: both keep accepting, and say who is missing.
+    scene
+        .clusters
+        .kit(&["cut", "eu", "us"])
+        .unwrap()
+        .done()
+        .unwrap();
+    scene.append("eu");
+    scene.append("us");
+    for (here, there) in [("eu", "us"), ("us", "eu")] {
+        let (reason, message) = scene.wait(here, "rlink/orders", "Connected", "False");
+        assert!(message.contains(&format!("with {there}")), "{message}");
+        until("the reason", || {
+            let (_, reason, _) = scene.condition(here, "rlink/orders", "Connected")?;
+            (reason == "PeerUnreachable").then_some(())
+        });
+        println!("{here}: {reason}: {message}");
+        let (status, ..) = scene.condition(here, "rlink/orders", "Synced").unwrap();
+        assert_ne!(status, "True");
+        let (status, ..) = scene.condition(here, "evlog/orders", "Ready").unwrap();
+        assert_eq!(status, "True");
+    }
+    let said = scene.tidelog(&["diff", "eu", "us"]);
+    assert!(said.contains("not copied yet"), "{said}");
+    scene.clusters.kit(&["heal"]).unwrap().done().unwrap();
+    scene.synced();
+    until("the same events", || {
+        (scene.count("eu") == 3 && scene.count("us") == 3).then_some(())
+    });
+    scene.same();
+}
+
+#[test]
+fn a_link_that_changes_is_in_force_without_a_restart() {
+    let scene = Scene::new("steered");
+    scene.two_locations("");
+    let pod = scene.field("eu", "pod/orders-eu-0", "/metadata/uid");
+    let patch = r#"{"spec": {"paused": true}}"#;
+    let begun = Instant::now();
+    for location in ["eu", "us"] {
+        let arguments = ["patch", "rlink", "orders", "--type=merge", "-p", patch];
+        scene.at(location).run(&arguments).unwrap().done().unwrap();
+    }
+    until("it is paused", || {
+        let (_, reason, _) = scene.condition("eu", "rlink/orders", "Connected")?;
+        (reason == "Paused").then_some(())
+    });
+    println!(
+        "figure: a link was paused in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    let patch = patch.replace("true", "false");
+    for location in ["eu", "us"] {
+        let arguments = ["patch", "rlink", "orders", "--type=merge", "-p", &patch];
+        scene.at(location).run(&arguments).unwrap().done().unwrap();
+    }
+    scene.synced();
+    assert_eq!(scene.field("eu", "pod/orders-eu-0", "/metadata/uid"), pod);
+    assert_eq!(
+        scene.field(
+            "eu",
+            "pod/orders-eu-0",
+            "/status/containerStatuses/0/restartCount"
+        ),
+        0
+    );
+}
