@@ -155,8 +155,8 @@ cluster-down: ## End them and forget their data
 # One test alone, by a part of its name.
 CASE ?=
 test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUICK=1 without optimisation
-	cargo build --locked -p tidelog-cli
-	TIDELOG_CLI="$$(realpath $${CARGO_TARGET_DIR:-target}/debug/tidelog)" cargo test --locked -p tidelog-cluster-tests --features clusters --test clusters -- --test-threads=1 --nocapture $(CASE)
+	cargo test $(tested) --quiet --no-run
+	TIDELOG_CLI="$$(realpath $${CARGO_TARGET_DIR:-target}/debug/tidelog)" cargo test $(tested) --features tidelog-cluster-tests/clusters --test clusters -- --test-threads=1 --nocapture $(CASE)
 
 .PHONY: fuzz
 # One target alone; all when empty.

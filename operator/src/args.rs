@@ -234,7 +234,7 @@ mod tests {
             (vec!["--location", "eu-"], "lower-case letters"),
             (vec!["--certificate-lifetime", "5m"], "at least 10m"),
             (vec!["--certificate-lifetime", "soon"], "no duration"),
-            (vec!["--resync", "-5m"], "not a time ahead"),
+            (vec!["--resync=-5m"], "not a time ahead"),
             (vec!["--gateway", "outside"], "NAMESPACE/NAME"),
             (vec!["--sidecar-resources", "[]"], "expected an object"),
             (vec!["--concurrency", "0"], "1..=256"),

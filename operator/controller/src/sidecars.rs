@@ -76,13 +76,16 @@ pub(crate) enum Approach {
     NotYet,
 }
 
+/// The last word of a pod, and when it was heard.
+type Last = Arc<Mutex<Option<(Instant, Heard)>>>;
+
 struct Watched {
     log: LogKey,
     /// The next connection is made this way.
     approach: Arc<Mutex<Approach>>,
     location: String,
     pod: Pod,
-    last: Arc<Mutex<Option<(Instant, Heard)>>>,
+    last: Last,
     task: AbortHandle,
     /// What it was told last: of its configuration, and of its witness.
     told: HashMap<&'static str, u64>,
@@ -216,7 +219,7 @@ async fn listen(
     log: LogKey,
     location: String,
     pod: Pod,
-    (approach, last): (Arc<Mutex<Approach>>, Arc<Mutex<Option<(Instant, Heard)>>>),
+    (approach, last): (Arc<Mutex<Approach>>, Last),
     moved: mpsc::UnboundedSender<LogKey>,
 ) {
     let mut pause = INTERVAL;

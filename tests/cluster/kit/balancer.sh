@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # balancer.sh NAME N: what a cloud does for Services of type LoadBalancer, started by node.sh inside of the cluster. The first one gets the address
 # 10.77.0.10N, the next ones 10.77.0.11N and so on; an address is free again when its Service is gone.
-set -uo pipefail
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 # What fails is tried again.
 set +e

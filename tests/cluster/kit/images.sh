@@ -65,7 +65,7 @@ if [ ! -f "$images/postgres-$POSTGRES.tar" ]; then
   # As in the public image: user and group 999.
   echo "postgres:x:999:999::/var/lib/postgresql:/bin/sh" >"$root/etc/passwd"
   echo "postgres:x:999:" >"$root/etc/group"
-  cp "$kit/images/postgres-entrypoint.sh" "$root/usr/local/bin/docker-entrypoint.sh"
+  cp "$kit/images/postgres-entrypoint" "$root/usr/local/bin/docker-entrypoint.sh"
   chmod 755 "$root/usr/local/bin/docker-entrypoint.sh"
   "$kit/image.sh" "docker.io/library/postgres:$POSTGRES" "$root" \
     "{\"Entrypoint\": [\"/usr/local/bin/docker-entrypoint.sh\"], \"Cmd\": [\"postgres\"], \"StopSignal\": \"SIGINT\", \"User\": \"999:999\",

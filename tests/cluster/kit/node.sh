@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # node.sh NAME N: the first process of a cluster, started by cluster.sh in fresh network, mount, process and host name namespaces. Its daemons are started
 # again when they end, unless /run/DAEMON.stop exists.
-set -uo pipefail
+set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 # What fails is tried again.
 set +e

@@ -18,7 +18,7 @@ pub struct Clusters {
     /// Contexts of the clusters of `eu` and `us`.
     contexts: [String; 2],
     /// Absent where somebody else's clusters are used.
-    _script: Option<Mutex<Child>>,
+    script: Option<Mutex<Child>>,
 }
 
 impl Clusters {
@@ -49,7 +49,7 @@ impl Clusters {
                 programs: install("helm")?,
                 kubeconfig: PathBuf::from(kubeconfig),
                 contexts,
-                _script: None,
+                script: None,
             });
         }
         let programs = install("helm")?;
@@ -69,13 +69,13 @@ impl Clusters {
             programs,
             kubeconfig: PathBuf::from(kubeconfig),
             contexts: ["eu".to_owned(), "us".to_owned()],
-            _script: Some(Mutex::new(script)),
+            script: Some(Mutex::new(script)),
         })
     }
 
     /// Whether nodes, networks and volumes may be broken: not those of somebody else.
     pub fn are_ours(&self) -> bool {
-        self._script.is_some()
+        self.script.is_some()
     }
 
     /// The context of location `eu` or `us`.

@@ -400,7 +400,9 @@ pub fn check_table(table: &[Row]) -> Vec<Finding> {
                 // What renders a configuration fills the struct that the sidecar parses: the two cannot drift apart.
                 && !(from == BUILD && to == CONFIG)
                 // It asks its sidecars, and tells them what is in force, as any administrator does.
-                && !(from == CONTROLLER && [CONFIG, PROTO].contains(&to))
+                && !(from == CONTROLLER && [CONFIG, PROTO, TLS].contains(&to))
+                // As a person does, with that person's rights.
+                && !(from == ACCESS && [CONFIG, TLS].contains(&to))
             {
                 refuse(format!(
                     "`{from}` may import `{to}`: of the sidecar only filter and model"

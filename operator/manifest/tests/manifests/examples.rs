@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tidelog_manifest::{Manifests, plan_all, read};
+use tidelog_manifest::{LogManifest, Manifests, plan_all, read};
 use tidelog_topology::{FindingKind, Plan, Planner};
 
 fn example(name: &str) -> (Manifests, Vec<Plan>) {
@@ -11,10 +11,9 @@ fn example(name: &str) -> (Manifests, Vec<Plan>) {
         .join(name);
     let manifests = read(&[path]).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(manifests.notes, [], "{name}");
-    assert!(
-        manifests.logs.iter().all(|log| log.not_realised.is_empty()),
-        "{name}"
-    );
+    // Where the others reach a location is a matter of clusters; a development network finds them by itself.
+    let clusters_only = |log: &LogManifest| log.not_realised.iter().all(|field| field == "expose");
+    assert!(manifests.logs.iter().all(clusters_only), "{name}");
     let plans = plan_all(&manifests, Planner::new());
     (manifests, plans)
 }

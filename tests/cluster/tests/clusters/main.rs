@@ -1,5 +1,5 @@
 //! Two real clusters, real pods, PostgreSQL in a pod, and the network between them cut and healed. One after the other: they share nodes and addresses.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod faults;
 mod leaving;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidelog_cluster_tests::{Clusters, Kubectl};
 
 /// Enough for a pod to be started, on a machine that does other things as well.
-pub const SOON: Duration = Duration::from_secs(120);
+pub const SOON: Duration = Duration::from_mins(2);
 /// Where the operator is.
 pub const SYSTEM: &str = "tidelog-system";
 
