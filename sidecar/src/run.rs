@@ -5,17 +5,28 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use tidelog_config::{Config, ConfigError, Secret, Storage};
+use tidelog_config::{Config, ConfigError, LogFormat, Secret, Storage};
+use tidelog_model::{self as model, Realm};
 use tidelog_server::RunningLocation;
+use tidelog_server::forward::{ForwardOptions, Forwarder};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::Args;
+use crate::args::{Args, ForwardArgs, Role};
 use crate::telemetry;
+
+/// How often the files of certificates are looked at.
+const RELOAD: Duration = Duration::from_secs(10);
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: Args) -> Result<()> {
-    let name = args.config.display().to_string();
-    let text = fs::read_to_string(&args.config).with_context(|| format!("cannot read {name}"))?;
+    if let Some(Role::Forward(args)) = args.role {
+        telemetry::init(&args.log_level, LogFormat::Text);
+        return runtime()?.block_on(forward(args));
+    }
+    let file = args.config.context("no --config")?;
+    let name = file.display().to_string();
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {name}"))?;
     let mut config = Config::load(&text, &name, std::env::vars()).map_err(|error| match error {
         // The others begin with the file already.
         ConfigError::Invalid(_) => anyhow!("{name}: {error}"),
@@ -28,11 +39,46 @@ pub fn run(args: Args) -> Result<()> {
         return Ok(());
     }
     telemetry::init(config.logging.level.as_str(), config.logging.format);
-    tokio::runtime::Builder::new_multi_thread()
+    runtime()?.block_on(serve(config))
+}
+
+fn runtime() -> Result<Runtime> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
-        .context("cannot start the runtime")?
-        .block_on(serve(config))
+        .build();
+    threads.context("cannot start the runtime")
+}
+
+/// Leads an application to its location until SIGTERM or SIGINT.
+async fn forward(args: ForwardArgs) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let realm = Realm {
+        trust_domain: args.trust_domain,
+        namespace: args.namespace.clone(),
+        log: args.log.clone(),
+    };
+    let to = args.to.unwrap_or_else(|| {
+        let (log, location, namespace) = (&args.log, &args.location, &args.namespace);
+        format!("{log}-{location}-client.{namespace}.svc:7445")
+    });
+    let forwarder = Forwarder::start(ForwardOptions {
+        identity: realm.at(&args.location, model::Role::Client),
+        to: to.clone(),
+        certificates: args.certificates,
+        reload: RELOAD,
+        api: args.api,
+        socket: args.socket,
+        health: args.health,
+    });
+    let forwarder = forwarder.await?;
+    tracing::info!(api = %forwarder.api, health = %forwarder.health, to, "forwarding");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    forwarder.shut_down().await;
+    Ok(())
 }
 
 /// What is shown may be kept by whoever runs the check; it is still a configuration.

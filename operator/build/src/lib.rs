@@ -14,9 +14,11 @@
 //! | `stateful_set` | the pods of a location |
 //! | `secured` | whose certificates there are, who makes them, and who may vouch for whom |
 //! | `services`, `network_policy`, `disruption` | how they are reached, by whom, and how many may be away |
+//! | `inject` | the sidecar in an application's own pod |
 //! | `postgres` | the database of `managed` storage |
 
 mod disruption;
+mod inject;
 mod names;
 mod network_policy;
 mod pod;
@@ -32,6 +34,7 @@ use serde_json::{Value, json};
 use tidelog_api::{EventLog, Location};
 use tidelog_config::Config;
 
+pub use inject::{InjectError, Injection, has_pods, inject, inject_pod};
 pub use names::{
     ADMIN_PORT, API_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, Names, PASSWORD_KEY,
     PRIVATE_KEY, URI_KEY, WITNESS_KEY, labels, selector,

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, completion, crds, dev, diff, edge, filter, plan, read, status, tail, trust,
-    verify,
+    append, backup, completion, crds, dev, diff, edge, filter, inject, plan, read, status, tail,
+    trust, verify,
 };
 
 /// Event logs that live at many locations, accept writes at each of them, and agree on what caused what.
@@ -160,6 +160,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Copy the database of a running location.
     Backup(backup::BackupArgs),
+    /// Give the pods of an application a sidecar: print its manifests with one.
+    Inject(inject::InjectArgs),
     /// Let clusters trust each other: exchange the authorities of their locations.
     Trust(trust::TrustArgs),
     /// Print the custom resource definitions for Kubernetes.

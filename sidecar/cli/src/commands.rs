@@ -8,6 +8,7 @@ pub mod dev;
 pub mod diff;
 pub mod edge;
 pub mod filter;
+pub mod inject;
 pub mod plan;
 pub mod read;
 pub mod status;
@@ -48,6 +49,7 @@ pub fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Edge(command) => client(&context, edge::run(&context, command)),
         Command::Diff(args) => client(&context, diff::run(&context, args)),
         Command::Verify(args) => client(&context, verify::run(&context, args)),
+        Command::Inject(args) => inject::run(&context, &args),
         Command::Trust(args) => client(&context, trust::run(&context, args)),
         Command::Backup(args) => client(&context, backup::run(&context, args)),
     }

@@ -38,7 +38,7 @@ pub mod status;
 mod target;
 mod wire;
 
-pub use carrier::{Carrier, CertificateRejected, Dialler, Incoming};
+pub use carrier::{Carrier, CertificateRejected, Dialler, Duplex, Incoming};
 pub use listener::{Breakable, Breaker, serve, serve_incoming};
 pub use options::{IncomingEdge, OutgoingEdge, ReplicationOptions, ReplicationSettings, Tuning};
 pub use recovery::{IdRange, RecoveryState, RecoveryStatus};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_model::LocationName;
-use tidelog_replication::{Carrier, Incoming};
+use tidelog_replication::{Carrier, Duplex, Incoming};
 use tidelog_tls::Tls;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -157,32 +157,44 @@ impl Entrance {
     }
 }
 
-async fn lead_to(mut socket: Socket, writer: &str, lead: Lead) -> io::Result<()> {
+async fn lead_to(socket: Socket, writer: &str, lead: Lead) -> io::Result<()> {
     let (port, tls) = match lead {
         Lead::Same(port) => (port, None),
         Lead::Clients(port, tls) => (port, tls),
     };
-    let address = format!("{writer}:{port}");
+    join(socket, &format!("{writer}:{port}"), tls.as_ref()).await
+}
+
+/// A connection to somebody of this location; the certificate shown there is that of `tls`.
+pub(crate) async fn reach(
+    address: &str,
+    tls: Option<&(Tls, LocationName)>,
+) -> io::Result<Box<dyn Duplex>> {
     let connecting = async {
-        let stream = TcpStream::connect(&address).await?;
+        let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok::<_, io::Error>(stream)
+        let Some((tls, location)) = tls else {
+            return Ok(Box::new(stream) as Box<dyn Duplex>);
+        };
+        let stream = tls.connect(stream, location).await;
+        Ok(Box::new(stream.map_err(io::Error::other)?) as Box<dyn Duplex>)
     };
-    let mut stream = timeout(CONNECT_MAX, connecting).await??;
-    match tls {
-        None => copy_bidirectional(&mut socket, &mut stream).await?,
-        Some((tls, location)) => {
-            let connecting = tls.connect(stream, &location);
-            let stream = timeout(CONNECT_MAX, connecting).await?;
-            let mut stream = stream.map_err(io::Error::other)?;
-            copy_bidirectional(&mut socket, &mut stream).await?
-        }
-    };
+    timeout(CONNECT_MAX, connecting).await?
+}
+
+/// Leads a connection there, byte for byte, until one side ends it.
+pub(crate) async fn join(
+    mut socket: Socket,
+    address: &str,
+    tls: Option<&(Tls, LocationName)>,
+) -> io::Result<()> {
+    let mut stream = reach(address, tls).await?;
+    copy_bidirectional(&mut socket, &mut stream).await?;
     Ok(())
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
             Self::Tcp(listener) => {
                 let (socket, from) = listener.accept().await?;

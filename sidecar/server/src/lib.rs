@@ -16,6 +16,7 @@ pub mod describe;
 mod dialler;
 mod doors;
 mod entrance;
+pub mod forward;
 mod gathered;
 mod health;
 mod http;

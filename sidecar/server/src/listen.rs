@@ -1,8 +1,9 @@
 //! Sockets of a location: bound before anything else starts, so that a busy port is an error of the start and not of a task.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -127,7 +128,12 @@ pub(crate) async fn unix(path: &Path) -> Result<Option<UnixListener>, ListenErro
     if nobody_listens && is_socket {
         std::fs::remove_file(path).map_err(failed)?;
     }
-    UnixListener::bind(path).map(Some).map_err(|error| {
+    let bound = UnixListener::bind(path);
+    // As open as the loopback port: in a pod the application is another user. Its folder says who comes that far.
+    if bound.is_ok() {
+        std::fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(failed)?;
+    }
+    bound.map(Some).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
             ListenError::SocketBusy {
                 path: path.to_path_buf(),

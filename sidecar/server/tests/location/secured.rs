@@ -26,7 +26,7 @@ fn valid() -> Validity {
     Validity::starting(now.as_secs() as i64, Duration::from_hours(24))
 }
 
-fn identity(location: &str, role: Role) -> Identity {
+pub fn identity(location: &str, role: Role) -> Identity {
     Realm {
         trust_domain: "tidelog".into(),
         namespace: "shop".into(),
@@ -64,12 +64,12 @@ impl World {
         self.root.path().join(location).join(file)
     }
 
-    fn authority(&self, name: &str) -> &Authority {
+    pub fn authority(&self, name: &str) -> &Authority {
         let found = self.authorities.iter().find(|(n, _)| *n == name);
         &found.unwrap().1
     }
 
-    fn issue(&self, by: &str, identity: &Identity) -> Pair {
+    pub fn issue(&self, by: &str, identity: &Identity) -> Pair {
         self.authority(by).issue(identity, valid()).unwrap()
     }
 

@@ -10,13 +10,19 @@ use tidelog_model::Role;
 use tidelog_proto::v1;
 use tidelog_proto::v1::EdgeState;
 use tidelog_proto::v1::log_service_client::LogServiceClient;
+use tidelog_server::forward::{ForwardError, ForwardOptions, Forwarder};
 use tidelog_server::surroundings::Surroundings;
 use tidelog_server::{LocationOptions, RunningLocation};
 use tidelog_store::{LogStore, MemoryStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::secured::{World, append, channel};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::secured::{World, append, channel, identity};
 use crate::support::{PATIENCE, log_client, request, serving, until};
 
 /// A process of eu on an address of its own, as a pod has one.
@@ -114,6 +120,89 @@ async fn a_standby_leads_everybody_to_the_writer_and_takes_over_from_it() {
     .await;
     us.shut_down().await;
     second.shut_down().await;
+}
+
+/// What the kubelet is told.
+async fn is_ready(health: SocketAddr) -> bool {
+    let Ok(channel) = Endpoint::from_shared(format!("http://{health}"))
+        .unwrap()
+        .connect()
+        .await
+    else {
+        return false;
+    };
+    let request = HealthCheckRequest {
+        service: "ready".to_owned(),
+    };
+    let answer = HealthClient::new(channel).check(request).await;
+    answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_elsewhere_finds_its_log_on_its_own_loopback_interface() {
+    let world = World::new(&["eu", "us"]);
+    let shared = store();
+    let first = started(placed(world.config("eu", ""), "127.0.53.1"), &shared).await;
+    first.wait_until_ready(PATIENCE).await.unwrap();
+    let folder = world.path("eu", "application");
+    std::fs::create_dir_all(&folder).unwrap();
+    let put = |by: &str, role| {
+        let pair = world.issue(by, &identity("eu", role));
+        std::fs::write(folder.join("tls.key"), &pair.key).unwrap();
+        std::fs::write(folder.join("tls.crt"), &pair.certificate).unwrap();
+        let authority = &world.authority("eu").pair().certificate;
+        std::fs::write(folder.join("ca.crt"), authority).unwrap();
+    };
+    put("eu", Role::Client);
+    let options = ForwardOptions {
+        identity: identity("eu", Role::Client),
+        to: "127.0.53.1:7445".to_owned(),
+        certificates: Some(folder.clone()),
+        reload: Duration::from_millis(100),
+        api: "127.0.0.1:0".parse().unwrap(),
+        socket: Some(world.path("eu", "application/api.sock")),
+        health: "127.0.0.1:0".parse().unwrap(),
+    };
+    let forwarder = Forwarder::start(options.clone()).await.unwrap();
+    let ready = async || {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_ready(forwarder.health).await {
+            assert!(tokio::time::Instant::now() < deadline, "never ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    ready().await;
+    let connect = async || {
+        let address = format!("http://{}", forwarder.api);
+        LogServiceClient::connect(address).await.unwrap()
+    };
+    let mut client = connect().await;
+    client.append(request(1, 10)).await.unwrap();
+    // A certificate that is replaced counts for the next connection.
+    put("eu", Role::Client);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    client.append(request(1, 10)).await.unwrap();
+    connect().await.append(request(1, 10)).await.unwrap();
+    assert_eq!(head(&mut client).await, 3);
+
+    // Its location goes: it says so, and finds the next one at the same place.
+    first.shut_down().await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while is_ready(forwarder.health).await {
+        assert!(tokio::time::Instant::now() < deadline, "still ready");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let next = started(placed(world.config("eu", ""), "127.0.53.1"), &shared).await;
+    next.wait_until_ready(PATIENCE).await.unwrap();
+    ready().await;
+    connect().await.append(request(1, 10)).await.unwrap();
+    forwarder.shut_down().await;
+
+    // Somebody who is no client of this location is not let in, and is told so at the start where that can be seen.
+    put("eu", Role::Admin);
+    let refused = Forwarder::start(options).await;
+    assert!(matches!(refused, Err(ForwardError::Certificates(_))));
+    next.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -216,8 +216,13 @@ fn installed(clusters: &Clusters) {
     });
 }
 
-/// Installs the chart, or upgrades it.
+/// Installs the chart.
 pub fn install(clusters: &Clusters, location: &str) {
+    upgrade(clusters, location, &[]);
+}
+
+/// Installs the chart, or upgrades it.
+pub fn upgrade(clusters: &Clusters, location: &str, more: &[&str]) {
     let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/tidelog");
     let name = format!("location.name={location}");
     let arguments = [
@@ -234,6 +239,7 @@ pub fn install(clusters: &Clusters, location: &str) {
         "--timeout",
         "3m",
     ];
+    let arguments = [&arguments[..], more].concat();
     clusters.helm(location, &arguments).unwrap().done().unwrap();
 }
 
