@@ -99,7 +99,7 @@ impl Way {
         };
         let found = read(folder, &self.identity.location);
         let outcome = found.and_then(|pems| {
-            let before = &tls.read().unwrap_or_else(PoisonError::into_inner).0 == &pems;
+            let before = tls.read().unwrap_or_else(PoisonError::into_inner).0 == pems;
             if before {
                 return Ok(());
             }

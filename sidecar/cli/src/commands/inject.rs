@@ -21,7 +21,7 @@ use crate::failure::Failure;
 #[command(after_long_help = "\
 Examples:
   tidelog inject -f deployment.yaml --log orders --location eu | kubectl apply -f -
-  kubectl get deployment shop -o yaml | tidelog inject -f - --log orders --location eu | kubectl apply -f -")]
+  tidelog inject -f - --log orders --location eu      from the standard input")]
 pub struct InjectArgs {
     /// Manifests, YAML or JSON; `-` is the standard input.
     #[arg(short, long = "file", value_name = "FILE", required = true)]

@@ -129,6 +129,7 @@ impl<'a> Node<'a> {
             });
         config.listen.replication = at(7443);
         config.listen.admin = at(7444);
+        config.listen.clients = Some(at(7445));
         let on = Surroundings {
             store: Some(database.clone() as Arc<dyn LogStore>),
             ..Surroundings::default()

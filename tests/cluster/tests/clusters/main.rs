@@ -1,4 +1,6 @@
 //! Two real clusters, real pods, PostgreSQL in a pod, and the network between them cut and healed. One after the other: they share nodes and addresses.
+//! `make test-cluster` turns them on; otherwise there is nothing here.
+#![cfg(feature = "clusters")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod faults;

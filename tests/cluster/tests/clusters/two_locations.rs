@@ -194,7 +194,7 @@ fn an_application_with_an_injected_sidecar_appends_here_and_is_read_there() {
 fn job(name: &str, arguments: &[&str]) -> String {
     let arguments = format!("{arguments:?}");
     format!(
-        r#"apiVersion: batch/v1
+        r"apiVersion: batch/v1
 kind: Job
 metadata: {{name: {name}}}
 spec:
@@ -210,6 +210,6 @@ spec:
         imagePullPolicy: IfNotPresent
         args: {arguments}
         securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
-"#
+"
     )
 }
