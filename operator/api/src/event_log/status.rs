@@ -29,7 +29,7 @@ pub struct EventLogStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["location", "incarnation"])
     )]
     pub version_vector: Vec<VectorEntry>,
-    /// Current incarnation of the local copy; it rises after a loss.
+    /// Current incarnation of the local copy, as last heard; it rises after a loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub incarnation: Option<i64>,
@@ -98,7 +98,7 @@ pub struct LocationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub head: Option<i64>,
-    /// Current incarnation.
+    /// Current incarnation, as last heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub incarnation: Option<i64>,

@@ -49,7 +49,8 @@ pub(super) async fn report(
     };
     let before = log.status.clone().unwrap_or_default();
     let now = Time(Timestamp::now());
-    let status = log_status(&seen, &before.conditions, &now);
+    let mut status = log_status(&seen, &before.conditions, &now);
+    remember_incarnations(&mut status, &before);
     let uid = log.uid().unwrap_or_default();
     let since = context
         .written_at(&uid)
@@ -150,6 +151,18 @@ fn trust(plan: &Plan, location: &str, troubles: &Troubles) -> Option<(String, St
         );
         ("PeerNotTrusted".to_owned(), message)
     })
+}
+
+/// Of a location that is not heard the last incarnation stays: it never goes back, and that it has risen is told of also when nobody was heard meanwhile.
+fn remember_incarnations(status: &mut EventLogStatus, before: &EventLogStatus) {
+    for location in &mut status.locations {
+        let same = before.locations.iter().find(|l| l.name == location.name);
+        let last = same.and_then(|l| l.incarnation);
+        location.incarnation = location.incarnation.filter(|i| *i > 0).or(last);
+    }
+    if let [one] = &status.locations[..] {
+        status.incarnation = one.incarnation;
+    }
 }
 
 /// An incarnation that has risen is told of by itself: something was lost, or nobody could prove that nothing was.

@@ -1,6 +1,7 @@
 //! A namespace of the same name in both clusters, with the operator installed, for one test.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -153,17 +154,16 @@ impl Scene {
         ]);
     }
 
-    /// Appends as soon as that works.
+    /// Appends once, as soon as that works: an attempt whose answer was lost is not made twice.
     pub fn append_soon(&self, location: &str) {
-        let arguments = [
-            "append",
-            "--location",
-            location,
-            "--type",
-            "Placed",
-            "--data",
-            "{}",
-        ];
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let id = format!(
+            "{}-{}",
+            self.namespace,
+            CALLS.fetch_add(1, Ordering::Relaxed)
+        );
+        let event = ["--type", "Placed", "--data", "{}", "--request-id", &id];
+        let arguments = [&["append", "--location", location], &event[..]].concat();
         until("an append", || self.tidelog_works(&arguments).then_some(()));
     }
 
