@@ -493,7 +493,8 @@ fn ci_ends_with_the_sum_and_the_code_of_make() -> Result<()> {
         ),
     ] {
         // Each stage decides alone.
-        for stage in ["test", "test-cluster"] {
+        let stages = ["test"];
+        for stage in stages {
             let make = format!("{STEP}\n[ $step = {stage} ] || exit 0\n{make}");
             let output = with_make(".ci/run", &make)?;
             assert_eq!(last_line(&output), line, "{stage}");
