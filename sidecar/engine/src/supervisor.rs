@@ -129,7 +129,10 @@ impl Supervisor {
         });
         let mut pause = Duration::from_millis(50);
         loop {
-            self.set_phase(LogPhase::Starting);
+            // Who stands by does so until it has the lease: a look at it is no change, and those who are led to the writer stay connected.
+            if !matches!(self.status.borrow().phase, LogPhase::Standby { .. }) {
+                self.set_phase(LogPhase::Starting);
+            }
             let nonce = self.nonce();
             match self.become_writer(nonce).await {
                 Ok((writer, instance)) => {
@@ -141,8 +144,14 @@ impl Supervisor {
                 }
                 Err(StartError::Ending) => {
                     // Whoever comes next need not wait until it runs out.
-                    if let Err(error) = self.options.store.release_lease(nonce).await {
-                        tracing::debug!(%error, "lease not given back; a successor waits until it runs out");
+                    let giving_back = self.options.store.release_lease(nonce);
+                    if !matches!(
+                        tokio::time::timeout(GIVE_BACK_MAX, giving_back).await,
+                        Ok(Ok(()))
+                    ) {
+                        tracing::debug!(
+                            "lease not given back; a successor waits until it runs out"
+                        );
                     }
                     break;
                 }
@@ -263,6 +272,7 @@ impl Supervisor {
         // On both sides of the lease: a fail-over in between would let the witness be told of a server whose log nobody has looked at.
         let before = store.instance().await?;
         let state = self.take_lease(nonce).await?;
+        self.set_phase(LogPhase::Starting);
         let instance = store.instance().await?;
         if instance != before {
             let failed_over = "the database failed over while it was opened".to_owned();
