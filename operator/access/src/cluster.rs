@@ -8,8 +8,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, ResourceExt as _};
 use serde_json::Value;
 use thiserror::Error;
-use tidelog_api::{EventLog, ReplicationLink};
-use tidelog_build::{ADMIN_PORT, API_PORT, Names, selector};
+use tidelog_api::EventLog;
+use tidelog_build::{ADMIN_PORT, API_PORT, Names, label_selector};
 
 /// What a person applies is known by this name.
 const FIELD_MANAGER: &str = "tidelog";
@@ -197,17 +197,6 @@ impl Cluster {
         Ok(found.into_iter().filter(is_meant).collect())
     }
 
-    /// The links of its namespace.
-    pub async fn links(&self) -> Result<Vec<ReplicationLink>, AccessError> {
-        let found = self
-            .api::<ReplicationLink>()
-            .list(&ListParams::default())
-            .await;
-        let found = found
-            .map_err(self.refused(format!("list the ReplicationLinks of {}", self.namespace)))?;
-        Ok(found.items)
-    }
-
     /// A ConfigMap.
     pub(crate) async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>, AccessError> {
         let found = self.api::<ConfigMap>().get_opt(name).await;
@@ -257,16 +246,10 @@ impl Cluster {
     /// The pod of a location that is to be asked: its writer, else one that is ready.
     pub async fn pod(&self, log: &EventLog, location: &str) -> Result<String, AccessError> {
         let names = Names::new(&log.name_any(), location);
-        let labels = selector(&names, "log");
-        let labels: Vec<String> = labels
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
-            .collect();
+        let labels = label_selector(&names, "log");
         let found = self
             .api::<Pod>()
-            .list(&ListParams::default().labels(&labels.join(",")))
+            .list(&ListParams::default().labels(&labels))
             .await;
         let found = found.map_err(self.refused(format!("list the pods of {}", names.base())))?;
         let writer = log

@@ -150,3 +150,11 @@ pub fn selector(names: &Names, component: &str) -> Value {
         "tidelog.dev/location": names.location,
     })
 }
+
+/// The same as a query.
+pub fn label_selector(names: &Names, component: &str) -> String {
+    let Names { log, location } = names;
+    format!(
+        "app.kubernetes.io/component={component},tidelog.dev/log={log},tidelog.dev/location={location}"
+    )
+}

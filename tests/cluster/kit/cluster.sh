@@ -27,12 +27,19 @@ case $command in
   heal) ;;
   *) usage ;;
 esac
+# Part of a path that is removed.
+[[ $name =~ ^([a-z][a-z0-9-]{0,10})?$ ]] || { say "$name is no name of a cluster: up to eleven lower-case letters, digits and '-'"; exit 2; }
 [ "$(id -u)" = 0 ] || { say "a whole cluster needs root: namespaces, a bridge, mounts"; exit 1; }
 directory=$home/clusters/$name
 bridge=tidelog0
 
 # What a cluster is killed by: the process that holds its namespaces, and the first process inside of them.
-outer() { cat "$directory/outer.pid" 2>/dev/null || true; }
+# Only while it is that process: after a restart of the machine its number is somebody else's.
+outer() {
+  local pid
+  pid=$(cat "$directory/outer.pid" 2>/dev/null) || return 0
+  ! grep -qaF "$kit/node.sh" "/proc/$pid/cmdline" 2>/dev/null || echo "$pid"
+}
 inner() { pgrep -P "$(outer)" 2>/dev/null; }
 inside() { nsenter -t "$(inner)" -n -m -p -u "$@"; }
 kubectl() { "$bin/kubectl" --kubeconfig "$directory/pki/admin.kubeconfig" "$@"; }

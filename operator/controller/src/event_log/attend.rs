@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 use tidelog_api::{EventLog, Location};
-use tidelog_build::{ADMIN_PORT, CONFIG_KEY, Names, selector};
+use tidelog_build::{ADMIN_PORT, CONFIG_KEY, Names, label_selector};
 use tidelog_proto::v1;
 
 use crate::apply::hash_of;
@@ -35,16 +35,8 @@ async fn pods(context: &Context, log: &EventLog, location: &str) -> Result<Vec<P
     let namespace = log.namespace().unwrap_or_default();
     let names = Names::new(&log.name_any(), location);
     let api: Api<PodObject> = Api::namespaced(context.client.clone(), &namespace);
-    let selector = selector(&names, "log");
-    let selector: Vec<String> = selector
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    let found = api
-        .list(&ListParams::default().labels(&selector.join(",")))
-        .await;
+    let selector = label_selector(&names, "log");
+    let found = api.list(&ListParams::default().labels(&selector)).await;
     let found = found.map_err(Error::api(format!("list the pods of {}", names.base())))?;
     let pod = |pod: PodObject| {
         // The address of a pod that has ended may be another one's by now.
