@@ -2,15 +2,18 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 use tidelog_api::EventLog;
+use tidelog_build::Names;
 
 use crate::FIELD_MANAGER;
 use crate::context::Context;
 use crate::error::Error;
+use crate::whose;
 
 /// What was applied, and what the server made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,15 +62,17 @@ pub(crate) async fn apply(
         Api::namespaced_with(context.client.clone(), &namespace, &resource_of(&object));
     let wanted = hash_of(&object.to_string());
     let uid = log.uid().unwrap_or_default();
-    if let Some(last) = context.applied(&uid, &key)
-        && last.wanted == wanted
-    {
-        let now = api.get_metadata_opt(name).await;
-        let now = now.map_err(Error::api(format!("look at {key}")))?;
-        let now = now.map(|now| (now.metadata.uid, now.metadata.resource_version));
-        if now == Some((last.uid, last.version)) {
+    let now = api.get_metadata_opt(name).await;
+    let now = now.map_err(Error::api(format!("look at {key}")))?;
+    if let Some(now) = now {
+        let seen = (now.metadata.uid.clone(), now.metadata.resource_version.clone());
+        if let Some(last) = context.applied(&uid, &key)
+            && last.wanted == wanted
+            && seen == (last.uid, last.version)
+        {
             return Ok(false);
         }
+        may_be_written(log, &object, &now.metadata)?;
     }
     // Nobody else owns these fields: what somebody has set by hand is set back.
     let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -85,6 +90,26 @@ pub(crate) async fn apply(
     let changed = before.as_ref() != Some(&after);
     context.set_applied(&uid, key, after);
     Ok(changed)
+}
+
+/// Refuses what is somebody else's, by its owner or else by its labels.
+fn may_be_written(log: &EventLog, wanted: &Value, found: &ObjectMeta) -> Result<(), Error> {
+    let owners = found.owner_references.iter().flatten();
+    let owner = { owners }.find(|owner| owner.controller == Some(true));
+    if owner.is_some() && owner.map(|o| &o.uid) == log.metadata.uid.as_ref() {
+        return Ok(());
+    }
+    let label = |key: &str| {
+        let labels = &wanted["metadata"]["labels"];
+        labels[key].as_str().unwrap_or_default().to_owned()
+    };
+    let names = Names::new(&label("tidelog.dev/log"), &label("tidelog.dev/location"));
+    let kind = wanted["kind"].as_str().unwrap_or_default();
+    whose::check(kind, found, &names)?;
+    match owner {
+        Some(_) => Err(Error::Leaving(key(wanted))),
+        None => Ok(()),
+    }
 }
 
 /// Whether an object is there.

@@ -25,6 +25,8 @@ use crate::secret::{self, Data};
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// An authority counts this long. Replacing it takes everybody who trusts it, so it lives longer than what it signs.
 const AUTHORITY_LIFETIME: Duration = Duration::from_hours(24 * 3650);
+/// On what is told of an authority: the Secret that holds it, where the operator has made it.
+const SECRET_NOTE: &str = "tidelog.dev/authority-secret";
 /// Secrets with a certificate and a key.
 const TLS_SECRET: &str = "kubernetes.io/tls";
 
@@ -63,6 +65,14 @@ impl Looks {
         };
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.insert(key, look);
+    }
+
+    /// The last one, however old: what is there goes on while something has to be mended.
+    pub(crate) fn last(&self, log: &EventLog, location: &Location) -> Option<Arc<Known>> {
+        let uid = log.metadata.uid.clone().unwrap_or_default();
+        let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let look = looks.get(&(uid, location.name.clone()))?;
+        Some(Arc::clone(&look.found))
     }
 
     /// Forgets logs that are gone.
@@ -104,7 +114,7 @@ pub(crate) async fn provide(
         _ => place.found(&names.tls()).await?,
     };
     // Everybody who is to trust this location needs it, and nothing else of the Secret.
-    let vouching = json!({
+    let mut vouching = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -114,6 +124,9 @@ pub(crate) async fn provide(
         },
         "data": {AUTHORITY_KEY: known.authority},
     });
+    if way == Way::Own {
+        vouching["metadata"]["annotations"] = json!({SECRET_NOTE: names.authority()});
+    }
     apply(context, log, &vouching).await?;
     let known = Arc::new(known);
     context
@@ -148,8 +161,9 @@ impl Place<'_> {
             (self.names.client(), Role::Client),
         ] {
             let identity = self.identity(role)?;
-            let found = secret::find(self.context, self.log, &name).await?;
-            let mut pair = found.and_then(|data| usable(&data, certificate, &identity, now));
+            let found = secret::own(self.context, self.log, self.names, &name).await?;
+            let there = found.as_ref().map(|found| &found.data);
+            let mut pair = there.and_then(|data| usable(data, certificate, &identity, now));
             if pair.is_none() {
                 let lifetime = self.context.options.settings.certificate_lifetime;
                 let made = authority.issue(&identity, Validity::starting(now, lifetime))?;
@@ -159,7 +173,8 @@ impl Place<'_> {
                     (AUTHORITY_KEY, certificate.clone()),
                 ]);
                 let content = (TLS_SECRET, &content);
-                secret::put(self.context, self.log, (self.names, "log"), &name, content).await?;
+                let place = (name.as_str(), found.as_ref());
+                secret::put(self.context, self.log, (self.names, "log"), place, content).await?;
                 tracing::info!(secret = name, %identity, "issued");
                 pair = Some(made);
             }
@@ -174,7 +189,8 @@ impl Place<'_> {
     /// The authority of the location; it stays when the log goes, for peers trust it.
     async fn authority(&self, now: i64) -> Result<Authority, Error> {
         let name = self.names.authority();
-        let make = || {
+        let make = async || {
+            self.is_new().await?;
             let title = format!("{} of {}", self.location.name, self.names.log);
             let made = Authority::generate(&title, Validity::starting(now, AUTHORITY_LIFETIME))?;
             let Pair { certificate, key } = made.pair().clone();
@@ -193,6 +209,24 @@ impl Place<'_> {
             );
             Error::refused("SecretInvalid", why)
         })
+    }
+
+    /// Refuses another authority for peers that trust one. What was signed counts on; what is to be told is read from there.
+    async fn is_new(&self) -> Result<(), Error> {
+        let (name, told) = (self.names.authority(), self.names.vouching());
+        let namespace = self.log.metadata.namespace.clone().unwrap_or_default();
+        let api: Api<ConfigMap> = Api::namespaced(self.context.client.clone(), &namespace);
+        let found = api.get_opt(&told).await;
+        let found = found.map_err(Error::api(format!("look at ConfigMap {told}")))?;
+        let annotations = found.and_then(|map| map.metadata.annotations);
+        if annotations.is_none_or(|notes| notes.get(SECRET_NOTE) != Some(&name)) {
+            return Ok(());
+        }
+        let why = format!(
+            "Secret {name} with the authority of {} is gone, and peers trust it: restore the Secret, or delete ConfigMap {told} to have another authority made, and exchange trust again: tidelog trust",
+            self.location.name
+        );
+        Err(Error::refused("AuthorityLost", why))
     }
 
     /// What somebody else has made.

@@ -19,6 +19,9 @@ pub(crate) enum Error {
     /// What a person has to mend: a word for programs and a sentence.
     #[error("{why}")]
     Refused { reason: &'static str, why: String },
+    /// What goes away by itself.
+    #[error("{0} of an earlier EventLog of this name is still being deleted")]
+    Leaving(String),
     /// Certificates.
     #[error(transparent)]
     Pki(#[from] PkiError),

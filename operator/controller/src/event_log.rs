@@ -61,13 +61,17 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
                 certified.insert(location.name.clone(), known);
             }
             Ok(None) => {}
-            Err(error) => troubles.add(Trouble::Certificates, &location.name, error),
+            Err(error) => {
+                troubles.add(Trouble::Certificates, &location.name, error);
+                let last = context.certificates.last(&log, location);
+                certified.extend(last.map(|known| (location.name.clone(), known)));
+            }
         }
     }
-    if !certified.is_empty() {
+    if let Some(first) = certified.keys().next().cloned() {
         match certificates::exchange(&context, &log, &certified).await {
             Ok(trusting) => troubles.trusting = trusting,
-            Err(error) => troubles.last = Some(error),
+            Err(error) => troubles.add(Trouble::Certificates, &first, error),
         }
     }
     // 4. What the locations of this cluster need is made so.
@@ -90,10 +94,11 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
     }
     // 5. What an earlier spec needed goes.
     let generation = log.metadata.generation.unwrap_or_default();
-    // Not while something that is wanted could not be worked out.
-    if troubles.refused.is_empty() && context.is_to_be_pruned(&uid, generation) {
+    // Only after everything that is wanted is there.
+    if troubles.last.is_none() && context.is_to_be_pruned(&uid, generation) {
         match prune(&context, &log, &kept).await {
-            Ok(()) => context.set_pruned(&uid, generation),
+            Ok(true) => context.set_pruned(&uid, generation),
+            Ok(false) => {}
             Err(error) => troubles.last = Some(error),
         }
     }
@@ -110,7 +115,7 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             None => Approach::NotYet,
         };
         if let Err(error) = attend::attend(&context, &log, &key, location, approach).await {
-            troubles.last = Some(error);
+            troubles.add(Trouble::Objects, &location.name, error);
         }
     }
     for location in here.iter().filter(|_| plan.is_accepted()) {

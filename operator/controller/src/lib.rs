@@ -12,6 +12,7 @@
 //! | `database` | how a location reaches its database |
 //! | `certificates` | who a location is, and who vouches for the others |
 //! | `secret` | Secrets, by name |
+//! | `whose` | whose an object is that is there already |
 //! | `sidecars` | what each pod says of itself |
 //! | `witness` | what is recorded of a location |
 //! | `seen` | from what a sidecar says to what a status tells |
@@ -36,6 +37,7 @@ mod run;
 mod secret;
 mod seen;
 mod sidecars;
+mod whose;
 mod witness;
 
 pub use metrics::Metrics;

@@ -12,6 +12,7 @@ use tidelog_build::{Names, labels};
 use crate::FIELD_MANAGER;
 use crate::context::Context;
 use crate::error::Error;
+use crate::whose;
 
 /// What a Secret holds.
 pub(crate) type Data = BTreeMap<String, Vec<u8>>;
@@ -32,6 +33,31 @@ pub(crate) async fn find(
     Ok(found.map(|secret| data(secret.data)))
 }
 
+/// A Secret of a location.
+pub(crate) struct Own {
+    uid: Option<String>,
+    pub(crate) data: Data,
+}
+
+/// The one under a name of a location, where nobody else may have put anything.
+pub(crate) async fn own(
+    context: &Context,
+    log: &EventLog,
+    names: &Names,
+    name: &str,
+) -> Result<Option<Own>, Error> {
+    let found = api(context, log).get_opt(name).await;
+    let found = found.map_err(Error::api(format!("look at Secret {name}")))?;
+    let Some(secret) = found else {
+        return Ok(None);
+    };
+    whose::check("Secret", &secret.metadata, names)?;
+    Ok(Some(Own {
+        uid: secret.metadata.uid,
+        data: data(secret.data),
+    }))
+}
+
 fn data(of: Option<BTreeMap<String, ByteString>>) -> Data {
     let entries = of.unwrap_or_default().into_iter();
     entries
@@ -44,7 +70,7 @@ pub(crate) fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
     std::str::from_utf8(data.get(key)?).ok()
 }
 
-/// What there is, or else this, which nobody owns: whoever applies the log again finds it. Never writes over what is there.
+/// What there is, or else what `make` makes, which nobody owns: whoever applies the log again finds it. Never writes over what is there.
 pub(crate) async fn keep(
     context: &Context,
     log: &EventLog,
@@ -52,13 +78,20 @@ pub(crate) async fn keep(
     name: &str,
     (kind, make): (
         &str,
-        impl FnOnce() -> Result<BTreeMap<&'static str, String>, Error>,
+        impl AsyncFnOnce() -> Result<BTreeMap<&'static str, String>, Error>,
     ),
 ) -> Result<Data, Error> {
-    if let Some(found) = find(context, log, name).await? {
-        return Ok(found);
+    if let Some(found) = own(context, log, names, name).await? {
+        return Ok(found.data);
     }
-    let secret = object(log, (names, component), name, kind, &make()?);
+    let secret = object(log, (names, component), name, kind, &make().await?);
+    create(context, log, name, secret).await?;
+    let found = own(context, log, names, name).await?;
+    Ok(found.ok_or(Error::Incomplete("what was just made"))?.data)
+}
+
+/// Makes a Secret where there is none. Where somebody else was faster theirs counts.
+async fn create(context: &Context, log: &EventLog, name: &str, secret: Value) -> Result<(), Error> {
     let Ok(secret) = serde_json::from_value::<Secret>(secret) else {
         return Err(Error::Incomplete("the fields of a Secret"));
     };
@@ -70,26 +103,29 @@ pub(crate) async fn keep(
         Ok(_) => {
             context.metrics.wrote("Secret");
             tracing::info!(secret = name, "made");
+            Ok(())
         }
-        // Somebody else was faster: theirs counts.
-        Err(kube::Error::Api(status)) if status.code == 409 => {}
-        Err(error) => return Err(Error::api(format!("make Secret {name}"))(error)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+        Err(error) => Err(Error::api(format!("make Secret {name}"))(error)),
     }
-    let found = find(context, log, name).await?;
-    found.ok_or(Error::Incomplete("what was just made"))
 }
 
-/// Writes a Secret that goes with its log.
+/// Writes a Secret that goes with its log, in the place of the one that was found.
 pub(crate) async fn put(
     context: &Context,
     log: &EventLog,
     (names, component): (&Names, &str),
-    name: &str,
+    (name, found): (&str, Option<&Own>),
     (kind, content): (&str, &BTreeMap<&'static str, String>),
 ) -> Result<(), Error> {
     let owner = kube::Resource::controller_owner_ref(log, &()).ok_or(Error::Incomplete("a uid"))?;
     let mut secret = object(log, (names, component), name, kind, content);
     secret["metadata"]["ownerReferences"] = json!([owner]);
+    let Some(found) = found else {
+        return create(context, log, name, secret).await;
+    };
+    // That one and no other.
+    secret["metadata"]["uid"] = json!(found.uid);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = api(context, log)
         .patch(name, &params, &Patch::Apply(&secret))

@@ -14,6 +14,7 @@ use crate::apply::hash_of;
 use crate::context::Context;
 use crate::error::Error;
 use crate::sidecars::{Heard, in_time};
+use crate::whose;
 
 /// What is recorded of a location.
 struct Recorded {
@@ -100,6 +101,9 @@ async fn read(api: &Api<ConfigMap>, names: &Names) -> Result<Recorded, Error> {
     let name = names.witness();
     let object = api.get_opt(&name).await;
     let object = object.map_err(Error::api(format!("look at ConfigMap {name}")))?;
+    if let Some(object) = &object {
+        whose::check("ConfigMap", &object.metadata, names)?;
+    }
     let data = object.as_ref().and_then(|object| object.data.as_ref());
     let text = data.and_then(|data| data.get(WITNESS_KEY)).cloned();
     let text = match (&object, text) {

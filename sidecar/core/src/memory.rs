@@ -41,7 +41,7 @@ impl Memory {
                 left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
                 writer,
             },
-            StopReason::StateChanged(_) | StopReason::LossProven(_) => Self {
+            StopReason::StateChanged(_) | StopReason::CutOff(_) | StopReason::LossProven(_) => Self {
                 head: Some(head),
                 left: Some(head),
                 writer,

@@ -11,10 +11,10 @@ use tidelog_core::{
     Effect, FrameOutcome, Input, ProvenHead, Refusal, Resolution, StopReason, Ticket, Writer,
 };
 use tidelog_model::mutant;
-use tidelog_store::{InstanceId, LeaseOutcome, StoreError};
+use tidelog_store::{CommitError, InstanceId, LeaseOutcome, StoreError};
 use tokio::sync::oneshot;
 
-use crate::log::{AppendReply, Command};
+use crate::log::{AppendReply, Command, LogPhase};
 use crate::supervisor::{Stopped, Supervisor, take_lease};
 
 /// How a writer's life ended, for the supervisor.
@@ -24,6 +24,9 @@ pub(crate) enum Ended {
 }
 
 type InFlight<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A writer whose database has not answered for so many leases stops.
+const CUT_OFF_LEASES: u32 = 2;
 
 /// Under which nonce it was looked, whether the lease was renewed, and which database did it.
 type Look = (u64, Result<(bool, InstanceId), StoreError>);
@@ -55,6 +58,8 @@ pub(crate) struct Driver<'a> {
     shut_down: bool,
     /// Nobody is left who could ask for anything.
     alone: bool,
+    /// When the database said last that the lease is held here.
+    answered: tokio::time::Instant,
 }
 
 impl<'a> Driver<'a> {
@@ -82,6 +87,7 @@ impl<'a> Driver<'a> {
             stopped: None,
             shut_down: false,
             alone: false,
+            answered: tokio::time::Instant::now(),
         }
     }
 
@@ -102,6 +108,9 @@ impl<'a> Driver<'a> {
                 biased;
                 input = wait(&mut self.in_flight) => {
                     self.in_flight = None;
+                    if matches!(input, Input::Committed(Ok(())) | Input::Resolved(Ok(_))) {
+                        self.answered = tokio::time::Instant::now();
+                    }
                     self.measure(&input);
                     // What arrived meanwhile joins the next batch.
                     self.drain();
@@ -129,6 +138,9 @@ impl<'a> Driver<'a> {
                 }
                 _ = lease.tick() => {
                     self.keep_lease();
+                    if self.answered.elapsed() > self.supervisor.options.lease_ttl * CUT_OFF_LEASES {
+                        self.cut_off();
+                    }
                     self.handle(Input::Tick);
                 }
                 _ = prune.tick() => self.prune(),
@@ -408,7 +420,9 @@ impl<'a> Driver<'a> {
             return;
         }
         match found {
-            Ok((true, instance)) if instance == self.instance => {}
+            Ok((true, instance)) if instance == self.instance => {
+                self.answered = tokio::time::Instant::now();
+            }
             Ok((false, _)) => self.stop(StopReason::Fenced),
             Ok((true, instance)) => {
                 let detail = format!("database instance {} became {instance}", self.instance);
@@ -416,6 +430,26 @@ impl<'a> Driver<'a> {
             }
             Err(error) => tracing::warn!(%error, "lease not renewed"),
         }
+    }
+
+    /// Another writer may be at work since the lease has run out. Nothing that this one does can be taken for its own any more, but who waits here would
+    /// wait for ever: for an answer, or for news.
+    fn cut_off(&mut self) {
+        if mutant!("cut-off-writer-goes-on") {
+            return;
+        }
+        let detail = format!(
+            "the database has not answered for {} s",
+            self.answered.elapsed().as_secs()
+        );
+        tracing::warn!(log = %self.supervisor.options.log, location = %self.supervisor.options.location, detail, "the writer stops: another one may be at work");
+        self.supervisor.set_phase(LogPhase::Failing(detail.clone()));
+        if self.commit_started.is_some() {
+            // The store knows that nobody waits for it any more: the outcome stands before the state is read again.
+            let unknown = CommitError::Unknown(detail.clone());
+            self.in_flight = Some(Box::pin(std::future::ready(Input::Committed(Err(unknown)))));
+        }
+        self.stop(StopReason::CutOff(detail));
     }
 
     /// Stops when the commit in flight, if there is one, has been decided.

@@ -18,7 +18,7 @@ use tidelog_store::{
     CommitError, InstanceId, Lease, LeaseOutcome, LogState, StoreError, StoredLease,
 };
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::driver::{Driver, Ended};
 use crate::errors::Closed;
@@ -90,6 +90,10 @@ pub(crate) struct Supervisor {
     ending: watch::Receiver<bool>,
 }
 
+/// Between two looks of a standby at the lease.
+const LOOK_MIN: Duration = Duration::from_millis(50);
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
 impl Supervisor {
     #[expect(
         clippy::too_many_arguments,
@@ -146,7 +150,7 @@ impl Supervisor {
                     // Whoever comes next need not wait until it runs out.
                     let giving_back = self.options.store.release_lease(nonce);
                     if !matches!(
-                        tokio::time::timeout(GIVE_BACK_MAX, giving_back).await,
+                        timeout(GIVE_BACK_MAX, giving_back).await,
                         Ok(Ok(()))
                     ) {
                         tracing::debug!(
@@ -186,7 +190,7 @@ impl Supervisor {
         }
     }
 
-    fn set_phase(&self, phase: LogPhase) {
+    pub(crate) fn set_phase(&self, phase: LogPhase) {
         self.status.send_modify(|s| s.phase = phase);
     }
 
@@ -205,9 +209,8 @@ impl Supervisor {
                 owner: lease.owner.clone(),
                 address: lease.address.clone(),
             });
-            return lease
-                .remaining
-                .clamp(Duration::from_millis(50), self.options.lease_ttl);
+            // Who stops cleanly gives the lease back before it has run out.
+            return lease.remaining.clamp(LOOK_MIN, LOOK_MAX);
         }
         tracing::warn!(log = %self.options.log, location = %self.options.location, %error, "cannot serve, trying again");
         self.set_phase(LogPhase::Failing(error.to_string()));
@@ -349,7 +352,7 @@ impl Supervisor {
             let renewed = tokio::select! {
                 biased;
                 _ = ending.wait_for(|ending| *ending) => return Err(StartError::Ending),
-                renewed = tokio::time::timeout(lease.ttl, self.options.store.renew_lease(&lease)) => renewed,
+                renewed = timeout(lease.ttl, self.options.store.renew_lease(&lease)) => renewed,
             };
             let silent = || StoreError::Unavailable("the database does not answer".to_owned());
             if !renewed.map_err(|_| silent())?? {
@@ -389,7 +392,12 @@ impl Supervisor {
         // Also when it fails: it may have been taken all the same.
         let mine = self.legacy.nonces.clone();
         self.legacy.nonces.push(nonce);
-        let (outcome, alone) = take_lease(&self.options, &mine, &self.lease(nonce)).await?;
+        let lease = self.lease(nonce);
+        let taken = take_lease(&self.options, &mine, &lease);
+        // A connection may be dead without anybody having noticed.
+        let (outcome, alone) = timeout(self.options.lease_ttl, taken).await.map_err(|_| {
+            StoreError::Unavailable("the database does not answer within a lease".into())
+        })??;
         if !alone {
             self.legacy.memory.not_alone();
         }
@@ -440,6 +448,8 @@ impl Supervisor {
             StopReason::Fenced => {
                 tracing::warn!(log = %self.options.log, location = %self.options.location, "fenced: another writer took over");
             }
+            // What is in doubt was told so; the next look takes the lease anew, and knows whether it was anybody else's.
+            StopReason::CutOff(_) => self.legacy.nonces = nonces,
             StopReason::StateChanged(detail) => {
                 tracing::error!(log = %self.options.log, location = %self.options.location, detail, "the database changed under the writer");
                 self.legacy.nonces = nonces;
@@ -453,7 +463,7 @@ impl Supervisor {
 
     async fn finish(&mut self, head: ProvenHead, nonces: &[u64]) {
         // Only the writer knows the final head: one that was frozen over a take-over knows an old one, which would prove too much.
-        let mine = tokio::time::timeout(
+        let mine = timeout(
             self.options.lease_ttl,
             lease::held_under(&self.options, nonces),
         );
@@ -471,7 +481,7 @@ impl Supervisor {
             tracing::warn!(%error, "clean stop not recorded; the next start has to prove continuity otherwise");
         }
         let giving_back = self.options.store.release_lease(nonce);
-        let given_back = tokio::time::timeout(GIVE_BACK_MAX, giving_back).await;
+        let given_back = timeout(GIVE_BACK_MAX, giving_back).await;
         let given_back = given_back.map_err(|_| "the database does not answer".to_owned());
         if let Err(error) = given_back.and_then(|outcome| outcome.map_err(|e| e.to_string())) {
             tracing::warn!(

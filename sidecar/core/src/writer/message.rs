@@ -136,6 +136,8 @@ pub enum StopReason {
     Fenced,
     /// The database is not what this writer left.
     StateChanged(String),
+    /// The database has not answered for so long that another writer may be at work.
+    CutOff(String),
     /// An event proves that this location lost events of its current incarnation.
     LossProven(Box<FrameEvent>),
     /// Asked to.

@@ -237,3 +237,33 @@ async fn a_writer_that_was_frozen_over_a_take_over_records_no_clean_stop() {
     assert!(!matches!(next, Err(Refusal::NotWriter)));
     not_used_again(&"eu#1/2".parse().unwrap(), &next.unwrap().ids[0]);
 }
+
+#[tokio::test]
+async fn a_writer_whose_database_is_silent_stops_and_tells_whoever_waits() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let log = rig.start(store.clone()).await;
+    log.append(request("t")).await.unwrap();
+    for gate in [Gate::Commit, Gate::Renew, Gate::Lease] {
+        store.hold(gate);
+    }
+    let waiting = log.submit(keyed("t", "r")).await;
+    let soon = Duration::from_secs(20);
+    let answer = tokio::time::timeout(soon, waiting.answer()).await.unwrap();
+    assert!(
+        matches!(answer, Err(Refusal::OutcomeUnknown(_))),
+        "{answer:?}"
+    );
+    let mut status = log.status();
+    let failing = status.wait_for(|s| matches!(s.phase, LogPhase::Failing(_)));
+    tokio::time::timeout(soon, failing).await.unwrap().unwrap();
+    let late = tokio::time::timeout(soon, log.append(request("late"))).await;
+    assert!(late.unwrap().is_err());
+
+    store.let_go();
+    let serving = tokio::time::timeout(soon, log.wait_until_serving()).await;
+    assert!(serving.unwrap());
+    let again = log.append(keyed("t", "r")).await.unwrap();
+    assert_eq!(again.first_sequence, 2);
+    assert_eq!(log.append(request("t")).await.unwrap().first_sequence, 3);
+}

@@ -7,3 +7,4 @@ mod objects;
 mod reading;
 mod reconcile;
 mod sidecars;
+mod taken;

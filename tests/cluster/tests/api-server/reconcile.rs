@@ -73,7 +73,7 @@ impl Drop for Operator {
     }
 }
 
-fn log(locations: &[&str], more: &str) -> String {
+pub fn log(locations: &[&str], more: &str) -> String {
     let locations: Vec<String> = locations
         .iter()
         .map(|l| format!("{{name: {l}, endpoint: {{host: {l}.example.com}}}}"))
@@ -95,7 +95,7 @@ pub fn apply(kubectl: &Kubectl, manifest: &str) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "no task runs on this thread")]
-fn rest(time: Duration) {
+pub fn rest(time: Duration) {
     std::thread::sleep(time);
 }
 

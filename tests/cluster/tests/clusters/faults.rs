@@ -8,11 +8,11 @@ use crate::scene::{SYSTEM, Scene, until};
 fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     let scene = Scene::new("failover");
     scene.two_locations("  replicas: 2\n");
+    // The pod that comes after a deleted one has its name.
     let writer = || {
-        scene
-            .field("eu", "evlog/orders", "/status/writer/pod")
-            .as_str()
-            .map(str::to_owned)
+        let writer = scene.field("eu", "evlog/orders", "/status/writer");
+        let text = |field: &str| writer[field].as_str().map(str::to_owned);
+        Some((text("pod")?, text("since")?))
     };
     let both = || scene.field("eu", "statefulset/orders-eu", "/status/readyReplicas") == 2;
     until("both are ready", || both().then_some(()));
@@ -21,13 +21,15 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     let begun = Instant::now();
     scene
         .at("eu")
-        .run(&["delete", "pod", &first, "--wait=false"])
+        .run(&["delete", "pod", &first.0, "--wait=false"])
         .unwrap()
         .done()
         .unwrap();
-    let next = until("another writer", || writer().filter(|name| *name != first));
+    let next = until("another writer", || writer().filter(|next| *next != first));
     println!(
-        "figure: the writer moved from {first} to {next} in {:.1} s",
+        "figure: the writer moved from {} to {} in {:.1} s",
+        first.0,
+        next.0,
         begun.elapsed().as_secs_f64()
     );
     scene.append_soon("eu");

@@ -285,6 +285,13 @@ pub const MUTANTS: &[Mutant] = &[
         ]),
     },
     Mutant {
+        id: "cut-off-writer-goes-on",
+        what: "a writer whose database has been silent for leases goes on",
+        expected: Expected::Caught(&[
+            WRITING.case("takeover::a_writer_whose_database_is_silent_stops_and_tells_whoever_waits"),
+        ]),
+    },
+    Mutant {
         id: "clean-stop-without-the-lease",
         what: "a writer that has lost its lease records a clean stop",
         expected: Expected::Equivalent {
