@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tidelog_build::{Gateway, Settings};
 use tidelog_controller::{Options, Realises};
+use tidelog_webhook::WebhookOptions;
 
 /// Certificates that live shorter would be replaced while pods still wait for the ones before.
 const LIFETIME_MIN: Duration = Duration::from_mins(10);
@@ -82,6 +83,15 @@ pub struct Args {
     /// Where /metrics, /livez and /readyz are served; port 0 picks a free one.
     #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// Where the webhook is served that gives pods with the label `tidelog.dev/inject` a sidecar; absent: not at all.
+    #[arg(long, value_name = "IP:PORT")]
+    pub webhook_listen: Option<SocketAddr>,
+    /// The Service that leads to it, in the namespace of this operator; its certificate is kept in Secret SERVICE-certificate there.
+    #[arg(long, value_name = "SERVICE", default_value = "tidelog-webhook")]
+    pub webhook_service: String,
+    /// The MutatingWebhookConfiguration that names it.
+    #[arg(long, value_name = "NAME", default_value = "tidelog")]
+    pub webhook_configuration: String,
     /// The cluster, instead of the one that this runs in (or the one of KUBECONFIG).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -128,6 +138,19 @@ pub enum LogFormat {
 }
 
 impl Args {
+    /// How the webhook is served, if it is.
+    pub fn webhook(&self) -> Option<WebhookOptions> {
+        Some(WebhookOptions {
+            listen: self.webhook_listen?,
+            service: Some(self.webhook_service.clone()),
+            namespace: self.operator_namespace.clone(),
+            secret: format!("{}-certificate", self.webhook_service),
+            configuration: self.webhook_configuration.clone(),
+            location: self.location.clone(),
+            image: self.sidecar_image.clone(),
+        })
+    }
+
     /// What the controller is started with.
     pub fn options(&self) -> Result<Options> {
         ensure!(

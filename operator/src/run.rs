@@ -9,6 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use tidelog_controller::Metrics;
+use tidelog_webhook::Webhook;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -53,6 +54,19 @@ async fn operate(args: Args) -> Result<()> {
         reached = reached(&client) => reached,
         () = ends.any() => return Ok(()),
     }
+    // Every replica serves it, elected or not.
+    let webhook = match args.webhook() {
+        Some(options) => {
+            let starting = Webhook::start(client.clone(), options);
+            let started = tokio::select! {
+                started = starting => started?,
+                () = ends.any() => return Ok(()),
+            };
+            tracing::info!(address = %started.address(), "the webhook is served");
+            Some(started)
+        }
+        None => None,
+    };
     ready.store(true, Ordering::Relaxed);
     let mut leader = None;
     if !args.no_leader_election {
@@ -94,6 +108,7 @@ async fn operate(args: Args) -> Result<()> {
         }
     }
     drop(stop);
+    drop(webhook);
     if tokio::time::timeout(FAREWELL, &mut working).await.is_err() {
         tracing::warn!("a visit did not end in {FAREWELL:?}; the next operator begins it again");
         working.abort();

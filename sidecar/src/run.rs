@@ -15,6 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::args::{Args, ForwardArgs, Role};
 use crate::telemetry;
 
+/// A location that does not serve by then is told of.
+const SOON: Duration = Duration::from_secs(30);
 /// How often the files of certificates are looked at.
 const RELOAD: Duration = Duration::from_secs(10);
 
@@ -93,13 +95,22 @@ fn hide_secrets(config: &mut Config) {
 async fn serve(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let location = RunningLocation::start(config).await?;
+    let starting = RunningLocation::start(config);
+    let location = tokio::select! {
+        started = Box::pin(starting) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let a = location.addresses().clone();
     tracing::info!(api = %a.api, admin = %a.admin, replication = %a.replication, metrics = %a.metrics, health = %a.health, "listening");
-    if let Err(reason) = location.wait_until_ready(Duration::from_secs(30)).await {
-        tracing::warn!(reason, "not serving yet, going on trying");
-    }
+    let waiting = async {
+        if let Err(reason) = location.wait_until_ready(SOON).await {
+            tracing::warn!(reason, "not serving yet, going on trying");
+        }
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
+        () = waiting => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

@@ -23,7 +23,7 @@ pub(crate) fn writer(heard: &Heard, now: Timestamp) -> Option<WriterSeen> {
     Some(WriterSeen {
         writer: heard.is_writer().then(|| WriterStatus {
             pod: heard.pod.name.clone(),
-            since: None,
+            since: writes_since(status),
         }),
         doing,
         message: status.message.clone(),
@@ -47,6 +47,12 @@ pub(crate) fn writer(heard: &Heard, now: Timestamp) -> Option<WriterSeen> {
             }),
         disagreeing: disagreeing(status),
     })
+}
+
+/// Whole seconds: that is what the API shows.
+fn writes_since(status: &v1::LocationStatus) -> Option<Time> {
+    let since = status.writer.as_ref()?.since.as_ref()?;
+    Timestamp::from_second(since.seconds).ok().map(Time)
 }
 
 /// Peers that have told of another spec.

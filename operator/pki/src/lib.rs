@@ -13,6 +13,7 @@ use rcgen::{
 use thiserror::Error;
 use tidelog_model::Identity;
 use time::OffsetDateTime;
+use x509_parser::extensions::GeneralName;
 
 /// A certificate begins to count so long before it was made: clocks differ.
 pub const BACKDATED: Duration = Duration::from_hours(1);
@@ -127,6 +128,27 @@ impl Authority {
         uris: &[String],
         validity: Validity,
     ) -> Result<Pair, PkiError> {
+        let names = uris
+            .iter()
+            .map(|uri| Ia5String::try_from(uri.as_str()).map(SanType::URI))
+            .collect::<Result<_, _>>()
+            .map_err(failed("write an identity"))?;
+        self.sign(name, names, validity)
+    }
+
+    /// A certificate for a server with this name, which no location is.
+    pub fn issue_host(&self, host: &str, validity: Validity) -> Result<Pair, PkiError> {
+        let name = Ia5String::try_from(host).map(SanType::DnsName);
+        let name = name.map_err(failed("write a host name"))?;
+        self.sign(host, vec![name], validity)
+    }
+
+    fn sign(
+        &self,
+        name: &str,
+        names: Vec<SanType>,
+        validity: Validity,
+    ) -> Result<Pair, PkiError> {
         let key = KeyPair::generate().map_err(failed("make a key"))?;
         let mut params = params(name, validity)?;
         params.use_authority_key_identifier_extension = true;
@@ -135,11 +157,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        params.subject_alt_names = uris
-            .iter()
-            .map(|uri| Ia5String::try_from(uri.as_str()).map(SanType::URI))
-            .collect::<Result<_, _>>()
-            .map_err(failed("write an identity"))?;
+        params.subject_alt_names = names;
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(failed("sign a certificate"))?;
@@ -150,7 +168,7 @@ impl Authority {
     }
 }
 
-/// When the first certificate of a text counts, and whose it is: its first URI.
+/// When the first certificate of a text counts, and whose it is: its first URI, or else the first name of a host.
 pub fn examine(certificate: &str) -> Result<(Validity, Option<String>), PkiError> {
     let unreadable = || PkiError::Unreadable("certificate");
     let (_, pem) =
@@ -163,17 +181,16 @@ pub fn examine(certificate: &str) -> Result<(Validity, Option<String>), PkiError
     let names = parsed
         .subject_alternative_name()
         .map_err(|_| unreadable())?;
-    let uri = names.and_then(|names| {
-        names
-            .value
-            .general_names
-            .iter()
-            .find_map(|name| match name {
-                x509_parser::extensions::GeneralName::URI(uri) => Some((*uri).to_owned()),
-                _ => None,
-            })
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let uri = names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => Some((*uri).to_owned()),
+        _ => None,
     });
-    Ok((validity, uri))
+    let host = names.iter().find_map(|name| match name {
+        GeneralName::DNSName(host) => Some((*host).to_owned()),
+        _ => None,
+    });
+    Ok((validity, uri.or(host)))
 }
 
 /// The certificates of a bundle, those of authorities all of them; what stands between them is left out.

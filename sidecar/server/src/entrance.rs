@@ -3,29 +3,31 @@
 //! A connection belongs to one of two times: this process is the standby of a certain writer, or it is not. When that changes, what came in before ends, so that
 //! whoever connects again finds the writer. Bytes are not looked at: what comes in with a certificate shows it to the writer itself.
 
+mod lead;
+mod socket;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tidelog_config::Endpoint;
 use tidelog_engine::{LogHandle, LogPhase};
-use tidelog_model::LocationName;
-use tidelog_replication::{Carrier, Duplex, Incoming};
-use tidelog_tls::Tls;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tidelog_replication::{Carrier, Incoming};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
-/// Connections that are led elsewhere at once; more are closed, as when two processes took each other for the writer.
+pub(crate) use self::lead::{Lead, join, reach};
+use self::lead::lead_to;
+pub(crate) use self::socket::{Listener, Socket, Timed};
+
+/// Connections of one port that are led elsewhere at once; more are closed, as when two processes took each other for the writer.
 const LED_MAX: usize = 1024;
-/// The writer answers by then, or the caller is told that it does not.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Between a change and the end of the connections of before: their last answers leave.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// Between two looks of a standby whether the writer can be reached.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Who writes, as the one who stands by knows it: its host.
 type Writer = Option<String>;
@@ -34,18 +36,21 @@ type Writer = Option<String>;
 #[derive(Clone)]
 pub(crate) struct Times {
     now: watch::Receiver<(Writer, CancellationToken)>,
-    room: Arc<Semaphore>,
+    reached: watch::Receiver<bool>,
 }
 
 impl Times {
-    /// Follows the log.
-    pub(crate) fn follow(log: &LogHandle) -> Self {
+    /// Follows the log. `own` is where this process itself can be reached.
+    pub(crate) fn follow(log: &LogHandle, own: &Endpoint) -> Self {
         let mut status = log.status();
-        let first = (writer(&status.borrow().phase), CancellationToken::new());
+        let (own_host, port) = (own.host().to_owned(), own.port());
+        let first = (writer(&status.borrow().phase, &own_host), CancellationToken::new());
         let (times, now) = watch::channel(first);
+        let (found, reached) = watch::channel(true);
+        tokio::spawn(look(now.clone(), port, found));
         tokio::spawn(async move {
             while status.changed().await.is_ok() {
-                let next = writer(&status.borrow_and_update().phase);
+                let next = writer(&status.borrow_and_update().phase, &own_host);
                 if times.borrow().0 == next {
                     continue;
                 }
@@ -56,39 +61,63 @@ impl Times {
                 });
             }
         });
-        let room = Arc::new(Semaphore::new(LED_MAX));
-        Self { now, room }
+        Self { now, reached }
+    }
+
+    /// Whether who comes in here finds a writer: here, or where this process leads to.
+    pub(crate) fn reached(&self) -> watch::Receiver<bool> {
+        self.reached.clone()
     }
 }
 
-fn writer(phase: &LogPhase) -> Writer {
+/// Looks whether the writer can be reached, as long as there is another one.
+async fn look(
+    mut now: watch::Receiver<(Writer, CancellationToken)>,
+    port: u16,
+    found: watch::Sender<bool>,
+) {
+    loop {
+        let writer = now.borrow_and_update().0.clone();
+        let is_there = match writer {
+            Some(host) => reach(&format!("{host}:{port}"), None).await.is_ok(),
+            None => true,
+        };
+        found.send_if_modified(|before| std::mem::replace(before, is_there) != is_there);
+        let changed = tokio::time::timeout(LOOK_EVERY, now.changed()).await;
+        if matches!(changed, Ok(Err(_))) {
+            return;
+        }
+    }
+}
+
+/// Where the writer is. A lease that names this process itself is that of one that was here before: nobody is there.
+fn writer(phase: &LogPhase, own: &str) -> Writer {
     let LogPhase::Standby { address, .. } = phase else {
         return None;
     };
     let (host, _) = address.rsplit_once(':')?;
-    Some(host.to_owned()).filter(|host| !host.is_empty())
+    let is_other = !host.is_empty() && !is_same(host, own);
+    is_other.then(|| host.to_owned())
 }
 
-/// How the writer is reached by one who stands by.
-#[derive(Clone)]
-pub(crate) enum Lead {
-    /// At the same port; what is said there is none of our business.
-    Same(u16),
-    /// At its port for clients, with the certificate of the location, where there is one.
-    Clients(u16, Option<(Tls, LocationName)>),
+/// Whether two hosts are written otherwise at most: an address may stand in brackets, or be one of IPv4 within IPv6.
+fn is_same(one: &str, other: &str) -> bool {
+    match (address(one), address(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => one.eq_ignore_ascii_case(other),
+    }
 }
 
-/// Where connections come in.
-pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+fn address(host: &str) -> Option<IpAddr> {
+    let plain = host.trim_start_matches('[').trim_end_matches(']');
+    Some(plain.parse::<IpAddr>().ok()?.to_canonical())
 }
 
 /// A listener, and what becomes of what comes in while another process writes.
 pub(crate) struct Entrance {
     what: &'static str,
     listener: Listener,
-    led: Option<(Times, Lead)>,
+    led: Option<(Times, Lead, Arc<Semaphore>)>,
 }
 
 impl Entrance {
@@ -106,7 +135,7 @@ impl Entrance {
         Self {
             what,
             listener,
-            led: Some((times, lead)),
+            led: Some((times, lead, Arc::new(Semaphore::new(LED_MAX)))),
         }
     }
 
@@ -114,7 +143,7 @@ impl Entrance {
     pub(crate) async fn accept(&self) -> io::Result<(Timed<Socket>, Option<SocketAddr>)> {
         loop {
             let (socket, from) = self.listener.accept().await?;
-            let Some((times, lead)) = &self.led else {
+            let Some((times, lead, room)) = &self.led else {
                 return Ok((Timed::forever(socket), from));
             };
             let (writer, ended) = times.now.borrow().clone();
@@ -122,17 +151,18 @@ impl Entrance {
                 return Ok((Timed::until(socket, ended), from));
             };
             // Who takes us for the writer while we take it for that is not led in a circle.
-            let is_writer = from.is_some_and(|from| writer.parse::<IpAddr>() == Ok(from.ip()));
-            let Ok(place) = times.room.clone().try_acquire_owned() else {
+            let comes_from = from.map(|from| from.ip().to_canonical());
+            if comes_from.is_some() && comes_from == address(&writer) {
+                tracing::debug!(port = self.what, writer, "the writer itself comes here; closed");
+                continue;
+            }
+            let Ok(place) = room.clone().try_acquire_owned() else {
                 tracing::warn!(
                     port = self.what,
                     "more than {LED_MAX} connections for the writer; this one is closed"
                 );
                 continue;
             };
-            if is_writer {
-                continue;
-            }
             let (what, lead) = (self.what, lead.clone());
             tokio::spawn(async move {
                 tokio::select! {
@@ -157,176 +187,34 @@ impl Entrance {
     }
 }
 
-async fn lead_to(socket: Socket, writer: &str, lead: Lead) -> io::Result<()> {
-    let (port, tls) = match lead {
-        Lead::Same(port) => (port, None),
-        Lead::Clients(port, tls) => (port, tls),
-    };
-    join(socket, &format!("{writer}:{port}"), tls.as_ref()).await
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A connection to somebody of this location; the certificate shown there is that of `tls`.
-pub(crate) async fn reach(
-    address: &str,
-    tls: Option<&(Tls, LocationName)>,
-) -> io::Result<Box<dyn Duplex>> {
-    let connecting = async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let Some((tls, location)) = tls else {
-            return Ok(Box::new(stream) as Box<dyn Duplex>);
+    #[test]
+    fn one_address_may_be_written_in_several_ways() {
+        for (one, other) in [
+            ("10.0.0.1", "10.0.0.1"),
+            ("[fd00::1]", "fd00::1"),
+            ("[::ffff:10.0.0.1]", "10.0.0.1"),
+            ("Pod-0.log", "pod-0.log"),
+        ] {
+            assert!(is_same(one, other), "{one} {other}");
+        }
+        assert!(!is_same("10.0.0.1", "10.0.0.2"));
+        assert!(!is_same("10.0.0.1", "pod-0"));
+    }
+
+    #[test]
+    fn nobody_stands_by_for_itself() {
+        let phase = |address: &str| LogPhase::Standby {
+            owner: "pod".to_owned(),
+            address: address.to_owned(),
         };
-        let stream = tls.connect(stream, location).await;
-        Ok(Box::new(stream.map_err(io::Error::other)?) as Box<dyn Duplex>)
-    };
-    timeout(CONNECT_MAX, connecting).await?
-}
-
-/// Leads a connection there, byte for byte, until one side ends it.
-pub(crate) async fn join(
-    mut socket: Socket,
-    address: &str,
-    tls: Option<&(Tls, LocationName)>,
-) -> io::Result<()> {
-    let mut stream = reach(address, tls).await?;
-    copy_bidirectional(&mut socket, &mut stream).await?;
-    Ok(())
-}
-
-impl Listener {
-    pub(crate) async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (socket, from) = listener.accept().await?;
-                socket.set_nodelay(true)?;
-                Ok((Socket::Tcp(socket), Some(from)))
-            }
-            Self::Unix(listener) => {
-                let (socket, _) = listener.accept().await?;
-                Ok((Socket::Unix(socket), None))
-            }
-        }
-    }
-}
-
-/// Both kinds of connection.
-pub(crate) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-/// A connection that ends with its time, as if the other side had closed it.
-pub(crate) struct Timed<T> {
-    connection: T,
-    ended: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-}
-
-impl<T> Timed<T> {
-    fn forever(connection: T) -> Self {
-        Self {
-            connection,
-            ended: None,
-        }
-    }
-
-    fn until(connection: T, ended: CancellationToken) -> Self {
-        Self {
-            connection,
-            ended: Some(Box::pin(ended.cancelled_owned())),
-        }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Timed<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if let Some(ended) = &mut self.ended
-            && ended.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.connection).poll_read(cx, buf)
-    }
-}
-
-macro_rules! either {
-    ($self:ident, $socket:ident => $call:expr) => {
-        match $self.get_mut() {
-            Socket::Tcp($socket) => $call,
-            Socket::Unix($socket) => $call,
-        }
-    };
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        either!(self, socket => Pin::new(socket).poll_read(cx, buf))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, socket => Pin::new(socket).poll_write(cx, buf))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => Pin::new(socket).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(self, socket => Pin::new(socket).poll_shutdown(cx))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        either!(self, socket => Pin::new(socket).poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Timed<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
+        assert_eq!(writer(&phase("10.0.0.1:7445"), "10.0.0.1"), None);
+        let other = writer(&phase("[fd00::1]:7445"), "10.0.0.1");
+        assert_eq!(other, Some("[fd00::1]".to_owned()));
+        assert_eq!(writer(&phase(":7445"), "10.0.0.1"), None);
+        assert_eq!(writer(&LogPhase::Serving, "10.0.0.1"), None);
     }
 }

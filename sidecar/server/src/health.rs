@@ -2,6 +2,7 @@
 
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_model::mutant;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health as HealthService, HealthServer};
@@ -32,24 +33,36 @@ impl Health {
         ))
     }
 
-    /// Follows the log until the location stops.
-    pub(crate) async fn follow(self, log: LogHandle, stopping: CancellationToken) {
+    /// Follows the log until the location stops. A standby is ready while it reaches the writer, as `reached` says.
+    pub(crate) async fn follow(
+        self,
+        log: LogHandle,
+        mut reached: watch::Receiver<bool>,
+        stopping: CancellationToken,
+    ) {
         let mut status = log.status();
         loop {
             let phase = status.borrow_and_update().phase.clone();
-            let ready = matches!(phase, LogPhase::Serving | LogPhase::Standby { .. });
+            let reaches = *reached.borrow_and_update();
+            let ready = match phase {
+                LogPhase::Serving => true,
+                LogPhase::Standby { .. } => reaches,
+                _ => false,
+            };
             let serving = if ready {
                 ServingStatus::Serving
             } else {
                 ServingStatus::NotServing
             };
-            if ready {
+            if matches!(phase, LogPhase::Serving | LogPhase::Standby { .. }) {
                 self.set("startup", ServingStatus::Serving).await;
             }
             self.set("ready", serving).await;
             self.set("", serving).await;
             tokio::select! {
                 changed = status.changed() => if changed.is_err() { return },
+                // Where nobody looks there is nothing to wait for.
+                Ok(()) = reached.changed() => {}
                 () = stopping.cancelled() => return,
             }
         }

@@ -8,6 +8,7 @@ use axum::routing::get;
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_replication::ReplicationHandle;
 use tidelog_tls::Tls;
+use tokio::sync::watch;
 
 use crate::describe::Describe;
 use crate::metrics::LocationMetrics;
@@ -19,6 +20,8 @@ pub(crate) struct HttpState {
     pub(crate) log: LogHandle,
     pub(crate) replication: ReplicationHandle,
     pub(crate) tls: Option<Tls>,
+    /// Whether a standby reaches the writer.
+    pub(crate) reached: watch::Receiver<bool>,
 }
 
 pub(crate) fn router(state: HttpState) -> Router {
@@ -52,6 +55,10 @@ async fn ready(State(state): State<HttpState>) -> impl IntoResponse {
     let phase = state.log.status().borrow().phase.clone();
     match phase {
         LogPhase::Serving => (StatusCode::OK, "ok\n".to_owned()),
+        LogPhase::Standby { owner, .. } if !*state.reached.borrow() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("standby of {owner}, which cannot be reached\n"),
+        ),
         LogPhase::Standby { owner, .. } => (StatusCode::OK, format!("standby of {owner}\n")),
         LogPhase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n".to_owned()),
         LogPhase::Failing(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),

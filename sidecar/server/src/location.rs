@@ -25,6 +25,8 @@ use crate::recorded::RecordedWitness;
 use crate::surroundings::{Network, Surroundings};
 use crate::{dialler, health, http, recovered, render, serve, storage};
 
+/// How long the log may take to finish what is in flight: its database may be silent.
+const FINISH_MAX: Duration = Duration::from_secs(15);
 /// How long connections may take to end after the log has stopped.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
@@ -230,7 +232,7 @@ impl RunningLocation {
             &owner,
             &address,
         ));
-        let times = advertised.is_some().then(|| Times::follow(&log));
+        let times = advertised.map(|own| Times::follow(&log, own));
         let doors = match bound {
             Bound::Given(network) => Doors::given(network),
             Bound::Sockets(sockets) => Doors::new(*sockets, tls.as_ref(), &config, times.as_ref()),
@@ -263,9 +265,10 @@ impl RunningLocation {
             config: Arc::new(RwLock::new(config)),
         };
         let health = health::Health::new().await;
+        let reached = times.map_or_else(|| watch::channel(true).1, |times| times.reached());
         let mut tasks = vec![
             tokio::spawn(recovered::follow(shared.clone(), recovered_tx)),
-            tokio::spawn(health.clone().follow(log.clone(), shared.stopping.clone())),
+            tokio::spawn(health.clone().follow(log.clone(), reached.clone(), shared.stopping.clone())),
             serve::admin(doors.admin, &shared),
             serve::replication(doors.replication, &shared),
             serve::api(doors.api, &shared),
@@ -279,6 +282,7 @@ impl RunningLocation {
                 log,
                 replication,
                 tls: tls.clone(),
+                reached,
             };
             tasks.push(serve::health(probe, &health, &shared));
             tasks.push(serve::http(metrics, http::router(state), &shared));
@@ -355,8 +359,13 @@ impl RunningLocation {
     /// Stops in order: not serving, streams closed, appends finished, clean stop recorded, connections drained, database let go.
     pub async fn shut_down(self) {
         self.health.not_serving().await;
-        self.shared.replication.shut_down().await;
-        self.shared.log.shut_down().await;
+        let finished = async {
+            self.shared.replication.shut_down().await;
+            self.shared.log.shut_down().await;
+        };
+        if tokio::time::timeout(FINISH_MAX, finished).await.is_err() {
+            tracing::warn!("what is in flight did not end in time; the next start proves what was committed");
+        }
         self.shared.stopping.cancel();
         self.health.end_watches().await;
         let drained = async {

@@ -35,12 +35,14 @@ pub(crate) fn location(shared: &Shared) -> v1::LocationStatus {
             address: shared.address.clone(),
             here,
             expires_at: None,
+            since: status.writer_since_micros.map(timestamp_from_micros),
         }),
         LogPhase::Standby { owner, address } => Some(v1::Writer {
             owner: owner.clone(),
             address: address.clone(),
             here: false,
             expires_at: None,
+            since: None,
         }),
         _ => None,
     };

@@ -13,7 +13,7 @@ use tidelog_proto::v1::log_service_client::LogServiceClient;
 use tidelog_server::forward::{ForwardError, ForwardOptions, Forwarder};
 use tidelog_server::surroundings::Surroundings;
 use tidelog_server::{LocationOptions, RunningLocation};
-use tidelog_store::{LogStore, MemoryStore};
+use tidelog_store::{Lease, LogStore, MemoryStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -77,6 +77,9 @@ async fn a_standby_leads_everybody_to_the_writer_and_takes_over_from_it() {
     first.wait_until_ready(PATIENCE).await.unwrap();
     let second = started(placed(world.config("eu", out), "127.0.51.2"), &shared).await;
     stands_by(&second).await;
+    let since = |location: &RunningLocation| location.location_status().writer.unwrap().since;
+    assert!(since(&first).is_some());
+    assert_eq!(since(&second), None);
 
     // The application beside the standby.
     append(&second).await;
@@ -136,6 +139,36 @@ async fn is_ready(health: SocketAddr) -> bool {
     };
     let answer = HealthClient::new(channel).check(request).await;
     answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_is_ready_while_it_reaches_the_writer() {
+    let world = World::new(&["eu", "us"]);
+    let shared = store();
+    let held = |address: &str| Lease {
+        owner: "ghost".to_owned(),
+        address: address.to_owned(),
+        nonce: 7,
+        ttl: Duration::from_hours(1),
+    };
+    shared.acquire_lease(&held("127.0.54.1:7445")).await.unwrap();
+    let standby = started(placed(world.config("eu", ""), "127.0.54.2"), &shared).await;
+    stands_by(&standby).await;
+    let health = standby.addresses().health;
+    let becomes = async |wanted: bool| {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while is_ready(health).await != wanted {
+            assert!(tokio::time::Instant::now() < end, "ready is not {wanted}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    becomes(false).await;
+    let writer = tokio::net::TcpListener::bind("127.0.54.1:7445");
+    let writer = writer.await.unwrap();
+    becomes(true).await;
+    drop(writer);
+    becomes(false).await;
+    standby.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,3 +8,4 @@ mod reading;
 mod reconcile;
 mod sidecars;
 mod taken;
+mod webhook;
