@@ -52,6 +52,7 @@ async fn open_once(config: &Config) -> Result<Arc<dyn LogStore>, StoreError> {
         Storage::Postgres(postgres) => {
             let mut options = PostgresOptions::new(uri(postgres)?, log, location);
             options.max_connections = postgres.max_connections;
+            options.uri_file.clone_from(&postgres.uri_file);
             Ok(Arc::new(PostgresStore::open(options).await?))
         }
         Storage::Memory(_) => Ok(Arc::new(MemoryStore::new(Arc::new(now_micros)))),

@@ -42,7 +42,7 @@ impl PostgresStore {
             .stdout(Stdio::null())
             .kill_on_drop(true);
         // Through the environment: command lines are for everybody to read.
-        for (name, value) in environment(self.connector.options()) {
+        for (name, value) in environment(&self.connector.options()) {
             command.env(name, value);
         }
         let output = command.output().await.map_err(|e| {

@@ -1,6 +1,7 @@
 //! Which database, and how it is reached.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const STATEMENTS_MAX: usize = 256;
 pub struct PostgresOptions {
     /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=...`; `PG*` variables and `.pgpass` fill what is left out.
     pub uri: String,
+    /// A file that holds the URI, read anew for each connection: user and password may be rotated while it runs. Another host, port or database is another
+    /// log, and takes a restart.
+    pub uri_file: Option<PathBuf>,
     /// The database, instead of the one in the URI.
     pub database: Option<String>,
     /// The log that lives there.
@@ -40,6 +44,7 @@ impl PostgresOptions {
     pub fn new(uri: impl Into<String>, log: impl Into<String>, location: LocationName) -> Self {
         Self {
             uri: uri.into(),
+            uri_file: None,
             database: None,
             log: log.into(),
             location,
@@ -74,7 +79,30 @@ impl PostgresOptions {
     }
 
     pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, StoreError> {
-        let mut options = parse(&self.uri)?;
+        self.connect_options_of(&self.uri)
+    }
+
+    /// What is to be connected with now, if the file says something else than the last time.
+    pub(crate) fn rotated(&self, before: &PgConnectOptions) -> Option<PgConnectOptions> {
+        let text = std::fs::read_to_string(self.uri_file.as_ref()?).ok()?;
+        let next = self.connect_options_of(text.trim());
+        let next = match next {
+            Ok(next) if where_to(&next) == where_to(before) => next,
+            Ok(next) => {
+                let (next, before) = (place(&next), place(before));
+                tracing::warn!(next, before, "the storage URI names another database; that takes a restart");
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the storage URI cannot be read anew, going on with the one before");
+                return None;
+            }
+        };
+        Some(next)
+    }
+
+    fn connect_options_of(&self, uri: &str) -> Result<PgConnectOptions, StoreError> {
+        let mut options = parse(uri)?;
         if let Some(database) = &self.database {
             options = options.database(database);
         }
@@ -113,6 +141,16 @@ pub(crate) fn parse(uri: &str) -> Result<PgConnectOptions, StoreError> {
     Ok(options
         .statement_cache_capacity(STATEMENTS_MAX)
         .disable_statement_logging())
+}
+
+/// What does not change while it runs.
+fn where_to(options: &PgConnectOptions) -> (String, u16, Option<String>) {
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let database = options.get_database().map(str::to_owned);
+    (host, options.get_port(), database)
 }
 
 /// `PostgreSQL at HOST:PORT, database NAME, user NAME`.

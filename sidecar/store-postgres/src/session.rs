@@ -1,6 +1,6 @@
 //! Connections: how they are opened, what is checked of the server, and what happens to one that is left in the middle of a statement.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
@@ -9,7 +9,7 @@ use tidelog_store::{InstanceId, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{breaks_connection, connect_error, store_error};
-use crate::options;
+use crate::options::{self, PostgresOptions};
 use crate::state::{INSTANCE, instance};
 use crate::statement::Statement;
 
@@ -47,8 +47,8 @@ const PREPARE_SESSION: &str = "
 /// Opens connections to one database.
 #[derive(Debug)]
 pub struct Connector {
-    options: PgConnectOptions,
-    timeout: Duration,
+    source: PostgresOptions,
+    options: RwLock<PgConnectOptions>,
     place: String,
 }
 
@@ -77,13 +77,13 @@ impl Session {
 
 impl Connector {
     /// For one database.
-    pub fn new(options: PgConnectOptions, timeout: Duration) -> Self {
-        let place = options::place(&options);
-        Self {
-            options,
-            timeout,
-            place,
-        }
+    pub fn new(source: PostgresOptions) -> Result<Self, StoreError> {
+        let options = source.connect_options()?;
+        Ok(Self {
+            place: options::place(&options),
+            options: RwLock::new(options),
+            source,
+        })
     }
 
     /// What messages call it.
@@ -91,25 +91,31 @@ impl Connector {
         &self.place
     }
 
-    /// What it connects with.
-    pub fn options(&self) -> &PgConnectOptions {
-        &self.options
+    /// What it connects with now.
+    pub fn options(&self) -> PgConnectOptions {
+        let before = { self.options.read() }.unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(next) = self.source.rotated(&before) else {
+            return before;
+        };
+        let mut options = self.options.write().unwrap_or_else(PoisonError::into_inner);
+        options.clone_from(&next);
+        next
     }
 
     /// Opens a connection and refuses a server that would not keep what it acknowledges.
     pub async fn open(&self) -> Result<Session, StoreError> {
-        tokio::time::timeout(self.timeout, self.open_in_time())
+        tokio::time::timeout(self.source.connect_timeout, self.open_in_time())
             .await
             .unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(format!(
                     "{} did not answer within {:?}; check that it runs and that host and port of the storage URI are right",
-                    self.place, self.timeout
+                    self.place, self.source.connect_timeout
                 )))
             })
     }
 
     async fn open_in_time(&self) -> Result<Session, StoreError> {
-        let mut connection = PgConnection::connect_with(&self.options)
+        let mut connection = PgConnection::connect_with(&self.options())
             .await
             .map_err(|error| connect_error(error, &self.place))?;
         if let Some(version) = connection.server_version_num()

@@ -39,10 +39,7 @@ impl PostgresStore {
     /// (`SchemaTooNew`) or of another log or location (`WrongOwner`), and settings that cannot work (`Setting`).
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         options.check()?;
-        let connector = Arc::new(Connector::new(
-            options.connect_options()?,
-            options.connect_timeout,
-        ));
+        let connector = Arc::new(Connector::new(options.clone())?);
         let mut session = connector.open().await?;
         schema::prepare(session.connection(), &options).await?;
         let doubts = Arc::new(Doubts::default());

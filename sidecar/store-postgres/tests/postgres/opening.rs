@@ -162,6 +162,43 @@ async fn a_wrong_password_says_what_to_check_and_never_shows_it() {
 }
 
 #[tokio::test]
+async fn a_password_may_be_rotated_while_the_store_is_open() {
+    let mut database = Database::new().await;
+    let role = format!("rotated_{}", database.name);
+    database.sql(&format!("CREATE ROLE {role} LOGIN PASSWORD 'first'"));
+    database.sql(&format!("ALTER DATABASE {} OWNER TO {role}", database.name));
+    let place = database.options.uri.rsplit_once('@').unwrap().1.to_owned();
+    let uri = |password: &str| format!("postgres://{role}:{password}@{place}\n");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), uri("first")).unwrap();
+    uri("first").trim().clone_into(&mut database.options.uri);
+    database.options.uri_file = Some(file.path().to_owned());
+    let store = database.open().await;
+    store.state().await.unwrap();
+    let end_all = || {
+        database.sql(&format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"
+        ));
+    };
+    database.sql(&format!("ALTER ROLE {role} PASSWORD 'second'"));
+    end_all();
+    // The first call may find the broken connection.
+    let _ = store.state().await;
+    let refused = store.state().await.unwrap_err();
+    assert!(matches!(refused, StoreError::LoginRefused(_)), "{refused}");
+    std::fs::write(file.path(), uri("second")).unwrap();
+    store.state().await.unwrap();
+
+    // What names another database, or nothing, is not taken over.
+    for other in ["postgres://me@elsewhere/other", "nothing"] {
+        std::fs::write(file.path(), other).unwrap();
+        end_all();
+        let _ = store.state().await;
+        store.state().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_database_says_how_to_create_it() {
     let database = Database::new().await;
     let options = database.options.clone().with_database("nowhere");

@@ -177,17 +177,13 @@ fn an_application_with_an_injected_sidecar_appends_here_and_is_read_there() {
         "tidelog",
         "--namespace",
         SYSTEM,
-        "--logs",
         "--timeout",
         "90s",
     ];
-    let tested = scene.clusters.helm("eu", &test).unwrap();
-    assert!(
-        tested.success && tested.output.contains("HelmTest"),
-        "{} {}",
-        tested.errors,
-        tested.output
-    );
+    scene.clusters.helm("eu", &test).unwrap().done().unwrap();
+    let read = ["logs", "tidelog-test", "--container=read"];
+    let read = scene.at("eu").run(&read).unwrap().done().unwrap();
+    assert!(read.output.contains("HelmTest"), "{}", read.output);
 }
 
 /// Something that runs the command line in a pod.
