@@ -157,6 +157,8 @@ CASE ?=
 test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUICK=1 without optimisation
 	cargo test $(tested) --quiet --no-run
 	TIDELOG_CLI="$$(realpath $${CARGO_TARGET_DIR:-target}/debug/tidelog)" cargo test $(tested) --features tidelog-cluster-tests/clusters --test clusters -- --test-threads=1 --nocapture $(CASE)
+	cargo build --locked $(if $(QUICK),,--release) -p tidelog-operator
+	TIDELOG_OPERATOR="$$(realpath $${CARGO_TARGET_DIR:-target}/$(if $(QUICK),debug,release)/tidelog-operator)" cargo test $(tested) --features tidelog-cluster-tests/clusters --test api-server -- --nocapture figures::
 
 .PHONY: fuzz
 # One target alone; all when empty.

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 
 /// Seconds after which somebody else may work, when the one that works is not heard of any more.
 const LEASE_SECONDS: u64 = 15;
-/// So many seconds before that the one that works renews it.
-const RENEWED_BEFORE_SECONDS: u64 = 5;
+/// So many seconds before that the one that works renews it: clocks differ, and an answer may be late.
+const RENEWED_BEFORE_SECONDS: u64 = 10;
 
 /// The lease of this process.
 pub struct Leader {

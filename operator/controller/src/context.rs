@@ -20,6 +20,9 @@ use crate::sidecars::{LogKey, Sidecars};
 /// Until everything has been read.
 pub(crate) const NOT_YET: Duration = Duration::from_millis(500);
 
+/// An operator that has just begun has heard nobody yet; for so long it says nothing anew about what it would have to hear.
+pub(crate) const LISTEN_FIRST: Duration = Duration::from_secs(10);
+
 /// Shared by all visits.
 pub(crate) struct Context {
     pub(crate) client: Client,
@@ -30,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) certificates: Looks,
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
+    begun: Instant,
     remembered: Mutex<Remembered>,
 }
 
@@ -63,6 +67,7 @@ impl Context {
             sidecars,
             certificates: Looks::default(),
             metrics,
+            begun: Instant::now(),
             remembered: Mutex::default(),
         }
     }
@@ -71,6 +76,11 @@ impl Context {
         self.remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this operator may not have heard of everybody yet.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.begun.elapsed() < LISTEN_FIRST
     }
 
     /// A log with its links, as they are known now.

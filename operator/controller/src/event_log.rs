@@ -20,7 +20,7 @@ use tidelog_topology::{Plan, Planner};
 
 use crate::apply::{apply, exists};
 use crate::certificates::{self, Trusting};
-use crate::context::{Context, NOT_YET};
+use crate::context::{Context, LISTEN_FIRST, NOT_YET};
 use crate::database;
 use crate::error::Error;
 use crate::prune::prune;
@@ -131,6 +131,8 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
     // Numbers that drift are told now and then.
     let soon = if here.is_empty() {
         context.options.resync
+    } else if context.is_listening() {
+        LISTEN_FIRST
     } else {
         DRIFT_EVERY
     };

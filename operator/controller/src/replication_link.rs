@@ -12,7 +12,7 @@ use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, is_worth_a_write, link_sta
 use tidelog_topology::{Finding, Plan, Planner};
 
 use crate::apply::write_status;
-use crate::context::{Context, NOT_YET};
+use crate::context::{Context, LISTEN_FIRST, NOT_YET};
 use crate::error::Error;
 use crate::seen;
 
@@ -69,6 +69,10 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
         edges: &edges,
     };
     let before = link.status.clone().unwrap_or_default();
+    let is_silent = edges.iter().any(|edge| edge.stale);
+    if is_silent && !before.conditions.is_empty() && context.is_listening() {
+        return Ok(Action::requeue(LISTEN_FIRST));
+    }
     let status = link_status(&told, &before.conditions, &Time(Timestamp::now()));
     let since = context
         .written_at(&uid)

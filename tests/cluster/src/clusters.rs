@@ -99,12 +99,17 @@ impl Clusters {
 
     /// Runs the command line of Tidelog with both contexts.
     pub fn tidelog(&self, arguments: &[&str]) -> Result<Answer> {
+        self.tidelog_at(&["eu", "us"], arguments)
+    }
+
+    /// The same with the contexts of some locations.
+    pub fn tidelog_at(&self, locations: &[&str], arguments: &[&str]) -> Result<Answer> {
         let program = env::var("TIDELOG_CLI")
             .context("TIDELOG_CLI names the program `tidelog`; `make test-cluster` sets it")?;
         let mut command = Command::new(program);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
-        for context in &self.contexts {
-            command.args(["--context", context]);
+        for location in locations {
+            command.args(["--context", self.context(location)]);
         }
         run(command.args(arguments))
     }

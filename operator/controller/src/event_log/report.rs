@@ -48,6 +48,12 @@ pub(super) async fn report(
         insecure,
     };
     let before = log.status.clone().unwrap_or_default();
+    // What stands there was seen by the operator before this one: not heard yet is no news.
+    let is_silent = seen.here.iter().any(|location| location.seen.is_none());
+    let is_told = !before.conditions.is_empty();
+    if is_silent && is_told && troubles.refused.is_empty() && context.is_listening() {
+        return Ok(());
+    }
     let now = Time(Timestamp::now());
     let mut status = log_status(&seen, &before.conditions, &now);
     remember_incarnations(&mut status, &before);

@@ -3,6 +3,8 @@
 
 mod admission;
 mod definitions;
+#[cfg(feature = "clusters")]
+mod figures;
 mod objects;
 mod reading;
 mod reconcile;

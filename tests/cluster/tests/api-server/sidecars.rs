@@ -20,7 +20,7 @@ use tidelog_store::{InstanceId, LogStore, MemoryStore};
 use tokio::runtime::Runtime;
 
 use crate::definitions::namespace;
-use crate::reconcile::{Operator, appears, apply, condition, link, until};
+use crate::reconcile::{Operator, appears, apply, condition, link, rest, until};
 
 /// The address of a location on this machine; each test has a network of its own.
 fn address(network: u8, location: &str) -> String {
@@ -203,7 +203,7 @@ fn is(said: &Said, status: &str, reason: &str) -> bool {
 #[test]
 fn two_locations_come_to_serve_are_steered_while_they_run_and_tell_how_they_are() {
     let kubectl = namespace("sidecars");
-    let _operator = Operator::start("sidecars", "*");
+    let operator = Operator::start("sidecars", "*");
     let mut node = Node::new(&kubectl, 31);
     apply(&kubectl, &log(31));
     apply(&kubectl, &link("orders", "eu, us", ""));
@@ -247,6 +247,17 @@ fn two_locations_come_to_serve_are_steered_while_they_run_and_tell_how_they_are(
     assert_eq!(object["status"]["edgesConnected"], json!("2/2"));
     let recorded = node.witness("eu").unwrap();
     assert!(recorded.contains("\"incarnation\":1,"), "{recorded}");
+
+    // The next operator has heard nobody when it begins; it says nothing before it has.
+    drop(operator);
+    let _operator = Operator::start("sidecars", "*");
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        let now = (log_says("Ready"), link_says("Synced"));
+        assert!(is(&now.0, "True", "Serving"), "{now:?}");
+        assert!(is(&now.1, "True", "CaughtUp"), "{now:?}");
+        rest(Duration::from_millis(50));
+    }
 
     // A link that changes is in force at once, in the same processes; what was appended before has arrived, and is told of.
     node.append("eu");

@@ -1,8 +1,8 @@
 //! What breaks: pods, databases, nodes, the operator, a volume that comes back older than it was.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::scene::{SYSTEM, Scene, until};
+use crate::scene::{SYSTEM, Scene, rest, until};
 
 #[test]
 fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
@@ -40,6 +40,34 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     assert_eq!(scene.field("eu", "evlog/orders", "/status/incarnation"), 1);
     until("both are ready again", || both().then_some(()));
     scene.same();
+
+    // A writer that stands still loses its lease, and adds nothing when it goes on.
+    let frozen = until("a writer", writer);
+    signal(&scene, &frozen.0, "STOP");
+    let begun = Instant::now();
+    until("another writer", || writer().filter(|next| next.0 != frozen.0));
+    println!(
+        "figure: the writer moved from a process that stands still in {:.1} s",
+        begun.elapsed().as_secs_f64()
+    );
+    scene.append_soon("eu");
+    signal(&scene, &frozen.0, "CONT");
+    scene.append_soon("eu");
+    until("what was appended is everywhere", || {
+        (scene.count("us") == 4).then_some(())
+    });
+    assert_eq!(scene.count("eu"), 4);
+    assert_eq!(scene.field("eu", "evlog/orders", "/status/incarnation"), 1);
+    scene.same();
+}
+
+/// Sends a signal to the sidecar of a pod at eu.
+fn signal(scene: &Scene, pod: &str, signal: &str) {
+    let script = format!(
+        "for p in $(pgrep -x tidelog-sidecar); do if grep -qz '^HOSTNAME={pod}$' /proc/$p/environ; then kill -{signal} $p; done=1; fi; done; test -n \"$done\""
+    );
+    let run = ["run", "eu", "sh", "-c", &script];
+    scene.clusters.kit(&run).unwrap().done().unwrap();
 }
 
 #[test]
@@ -173,5 +201,55 @@ fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
     until("it arrives", || (scene.count("us") == 3).then_some(()));
     let events = scene.at("eu").run(&["get", "events"]).unwrap().output;
     assert!(events.contains("IncarnationRaised"), "{events}");
+    scene.same();
+}
+
+#[test]
+fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
+    let scene = Scene::new("drained");
+    scene.two_locations("");
+    scene.append("eu");
+    let address = scene.field("eu", "pod/orders-eu-0", "/status/podIP");
+    let metrics = format!("http://{}:7441/metrics", address.as_str().unwrap());
+    // On the node, without the API server.
+    let head = || {
+        let run = ["run", "eu", "curl", "-s", "-m", "5", &metrics];
+        let text = scene.clusters.kit(&run).ok()?.output;
+        let line = text.lines().find(|l| l.starts_with("tidelog_head "))?.to_owned();
+        line.rsplit(' ').next()?.parse::<f64>().ok()
+    };
+    let kit = |arguments: &[&str]| {
+        scene.clusters.kit(arguments).unwrap().done().unwrap();
+    };
+    until("the head is told", || (head() == Some(1.0)).then_some(()));
+    kit(&["stop", "eu", "kube-apiserver"]);
+    scene.append_by("us");
+    until("it is copied without an API server", || {
+        (head() == Some(2.0)).then_some(())
+    });
+    rest(Duration::from_secs(20));
+    kit(&["start", "eu", "kube-apiserver"]);
+    until("the API server answers", || {
+        let answer = scene.at("eu").run(&["get", "--raw", "/readyz"]).ok()?;
+        answer.success.then_some(())
+    });
+    scene.append_soon("eu");
+    scene.synced();
+
+    let node = ["drain", "node-eu", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s"];
+    scene.at("eu").run(&node).unwrap().done().unwrap();
+    // The operator has gone as well: its node is the only one.
+    until("its pod waits for a node", || {
+        let phase = scene.at("eu").get("pod/orders-eu-0").ok()?["status"]["phase"].clone();
+        (phase == "Pending").then_some(())
+    });
+    scene.append_by("us");
+    let back = ["uncordon", "node-eu"];
+    scene.at("eu").run(&back).unwrap().done().unwrap();
+    scene.append_soon("eu");
+    scene.synced();
+    until("everything is everywhere", || {
+        (scene.count("eu") == 5 && scene.count("us") == 5).then_some(())
+    });
     scene.same();
 }

@@ -6,4 +6,5 @@
 mod faults;
 mod leaving;
 mod scene;
+mod single;
 mod two_locations;

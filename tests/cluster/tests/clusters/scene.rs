@@ -154,6 +154,14 @@ impl Scene {
         ]);
     }
 
+    /// The same by the context of that location alone: the other cluster may be away.
+    pub fn append_by(&self, location: &str) {
+        let whose = ["--namespace", &self.namespace, "append", "--location", location];
+        let event = ["--type", "Placed", "--data", "{}"];
+        let answer = self.clusters.tidelog_at(&[location], &[&whose[..], &event].concat());
+        answer.unwrap().done().unwrap();
+    }
+
     /// Appends once, as soon as that works: an attempt whose answer was lost is not made twice.
     pub fn append_soon(&self, location: &str) {
         static CALLS: AtomicU32 = AtomicU32::new(0);
