@@ -1,6 +1,7 @@
 //! A cluster, and what is there.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{Api, ListParams, Patch, PatchParams};
@@ -13,6 +14,8 @@ use tidelog_build::{ADMIN_PORT, API_PORT, Names, label_selector};
 
 /// What a person applies is known by this name.
 const FIELD_MANAGER: &str = "tidelog";
+/// An API server that answers at all does so by then.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What did not work, with a way out where there is one.
 #[derive(Debug, Error)]
@@ -35,6 +38,16 @@ pub enum AccessError {
         /// What it said.
         why: String,
     },
+    /// The person may not do it.
+    #[error("{cluster}: may not {what}: {why}")]
+    Forbidden {
+        /// The context.
+        cluster: String,
+        /// What was asked.
+        what: String,
+        /// What it said.
+        why: String,
+    },
     /// Something is not there.
     #[error("{cluster}: {what}")]
     Missing {
@@ -43,6 +56,13 @@ pub enum AccessError {
         /// What is missing.
         what: String,
     },
+}
+
+impl AccessError {
+    /// Whether somebody with more rights would get an answer.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. })
+    }
 }
 
 /// Which clusters are meant, as options say it.
@@ -143,7 +163,9 @@ impl Cluster {
             why: words(error),
         };
         let made = Config::from_custom_kubeconfig(config.clone(), &options);
-        let config = made.await.map_err(|error| fail(&error))?;
+        let mut config = made.await.map_err(|error| fail(&error))?;
+        // A cluster that is cut off must not hold up what the others can say.
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let client = Client::try_from(config).map_err(|error| fail(&error))?;
         Ok(Self {
@@ -151,6 +173,19 @@ impl Cluster {
             namespace,
             client,
         })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The same cluster, another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Its context.
@@ -170,6 +205,10 @@ impl Cluster {
         let (cluster, what) = (self.name.clone(), what.into());
         move |error| {
             let why = match &error {
+                kube::Error::Api(status) if matches!(status.code, 401 | 403) => {
+                    let why = status.message.clone();
+                    return AccessError::Forbidden { cluster, what, why };
+                }
                 // Of a kind that the API server does not know, and of nothing else that is listed.
                 kube::Error::Api(status) if status.code == 404 => {
                     "the custom resources of Tidelog are not installed there".to_owned()

@@ -12,7 +12,7 @@ use tidelog_api::EventLog;
 use tidelog_build::{AUTHORITY_KEY, CERTIFICATE_KEY, Names, PRIVATE_KEY, Way, identity, way};
 use tidelog_model::{LocationName, Role};
 use tidelog_tls::{Pems, Tls};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
@@ -72,6 +72,40 @@ impl Cluster {
                 words(&error)
             ))
         })
+    }
+
+    /// What a pod answers to `GET`, in plain text and no more than so many bytes of it.
+    pub async fn fetch(
+        &self,
+        pod: &str,
+        (port, path): (u16, &str),
+        (bytes_max, patience): (usize, Duration),
+    ) -> Result<String, AccessError> {
+        let missing = |why: String| AccessError::Missing {
+            cluster: self.name().to_owned(),
+            what: format!("pod {pod} does not answer {path} on port {port}: {why}"),
+        };
+        let answer = tokio::time::timeout(patience, async {
+            let mut stream = self.forward(pod, port).await?;
+            // Of HTTP/1.0, so that the answer ends with the connection and comes in one piece.
+            let request = format!("GET {path} HTTP/1.0\r\nHost: {pod}\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = Vec::new();
+            let bound = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+            stream.take(bound).read_to_end(&mut answer).await?;
+            Ok::<_, io::Error>(answer)
+        });
+        let answer = answer
+            .await
+            .map_err(|_| missing(format!("nothing came within {patience:?}")))?
+            .map_err(|error| missing(words(&error)))?;
+        let text = String::from_utf8_lossy(&answer);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.lines().next().unwrap_or_default();
+        if status.split(' ').nth(1) != Some("200") {
+            return Err(missing(format!("it says {status:?}")));
+        }
+        Ok(body.to_owned())
     }
 
     async fn forward(&self, pod: &str, port: u16) -> io::Result<Forwarded> {

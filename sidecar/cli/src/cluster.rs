@@ -18,7 +18,8 @@ impl From<AccessError> for Failure {
             AccessError::Kubeconfig { .. } => {
                 "name a file with --kubeconfig, a context with --context; `kubectl config get-contexts` lists them"
             }
-            AccessError::Refused { .. } => "`kubectl auth can-i --list` shows what you may do",
+            AccessError::Forbidden { .. } => "`kubectl auth can-i --list` shows what you may do",
+            AccessError::Refused { .. } => "is the cluster reached? `kubectl cluster-info` asks it",
             AccessError::Missing { .. } => "`kubectl get evlog,rlink,pods` shows what is there",
         };
         Self::failed(&error).hint(hint)
@@ -75,32 +76,38 @@ impl Context {
 
     /// All locations of a log that the chosen clusters realise; of all logs where none is named.
     pub async fn locations_in_clusters(&self, log: Option<&str>) -> Result<Vec<Found>, Failure> {
-        let clusters = self.chosen().clusters().await?;
         let mut found = Vec::new();
-        let mut looked = Vec::new();
-        for cluster in clusters {
-            looked.push(format!(
-                "{} (namespace {})",
-                cluster.name(),
-                cluster.namespace()
-            ));
-            for log in cluster.logs(log).await? {
-                let realised = log.status.clone().unwrap_or_default().locations;
-                found.extend(realised.into_iter().map(|location| Found {
-                    cluster: cluster.clone(),
-                    log: log.clone(),
-                    location: location.name,
-                }));
+        let clusters = self.chosen().clusters().await?;
+        for cluster in &clusters {
+            found.extend(realised(cluster, log).await?);
+        }
+        some(found, &clusters, log)
+    }
+
+    /// The same of the clusters that answer, and what is wrong with the others. It is a failure when none does.
+    pub async fn reached_in_clusters(
+        &self,
+        log: Option<&str>,
+    ) -> Result<(Vec<Found>, Vec<String>), Failure> {
+        let clusters = self.chosen().clusters().await?;
+        let asked = clusters.iter().map(|cluster| realised(cluster, log));
+        let (mut found, mut unreached) = (Vec::new(), Vec::new());
+        let mut reason = None;
+        for answer in futures_util::future::join_all(asked).await {
+            match answer {
+                Ok(here) => found.extend(here),
+                Err(error) => {
+                    unreached.push(error.to_string());
+                    reason = Some(error);
+                }
             }
         }
-        if found.is_empty() {
-            let what = log.map_or("no log".to_owned(), |log| {
-                format!("no location of log {log}")
-            });
-            let failure = Failure::failed(format!("{what} runs in {}", looked.join(", ")));
-            return Err(failure.hint("another namespace is named with --namespace, another cluster with --context; `kubectl get evlog -A` lists all logs"));
+        match reason {
+            Some(error) if unreached.len() == clusters.len() => Err(error.into()),
+            // Somebody may have it: nothing is said of what is nowhere.
+            Some(_) => Ok((found, unreached)),
+            None => Ok((some(found, &clusters, log)?, unreached)),
         }
-        Ok(found)
     }
 
     /// The one location that is meant.
@@ -138,6 +145,35 @@ impl Context {
                 .hint(format!("choose with --log or --context\n{}", listing()))),
         }
     }
+}
+
+/// The locations that a cluster says it realises.
+async fn realised(cluster: &Cluster, log: Option<&str>) -> Result<Vec<Found>, AccessError> {
+    let mut found = Vec::new();
+    for log in cluster.logs(log).await? {
+        let realised = log.status.clone().unwrap_or_default().locations;
+        found.extend(realised.into_iter().map(|location| Found {
+            cluster: cluster.clone(),
+            log: log.clone(),
+            location: location.name,
+        }));
+    }
+    Ok(found)
+}
+
+fn some(found: Vec<Found>, clusters: &[Cluster], log: Option<&str>) -> Result<Vec<Found>, Failure> {
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let what = log.map_or("no log".to_owned(), |log| {
+        format!("no location of log {log}")
+    });
+    let looked: Vec<String> = clusters
+        .iter()
+        .map(|cluster| format!("{} (namespace {})", cluster.name(), cluster.namespace()))
+        .collect();
+    let failure = Failure::failed(format!("{what} runs in {}", looked.join(", ")));
+    Err(failure.hint("another namespace is named with --namespace, another cluster with --context; `kubectl get evlog -A` lists all logs"))
 }
 
 fn has_kubeconfig() -> bool {

@@ -1,5 +1,7 @@
 //! `tidelog status`.
 
+mod lag;
+
 use std::collections::BTreeMap;
 
 use clap::Args;
@@ -18,16 +20,22 @@ use crate::failure::Failure;
 use crate::output::{Ink, table};
 use crate::place::{Place, PlaceName};
 
+use self::lag::{Lag, Silent, Written, lags, matrices};
+
 /// Show where locations and edges stand.
 ///
 /// Of each location: its head (the number of events it holds), its incarnation, and its version vector (which events of which origin it
 /// has seen). Of each edge: what it is doing, how far it has come, and its lag; `?` is a lag that nobody can know right now, for
 /// instance of an edge whose source does not answer.
+///
+/// In Kubernetes also who is how far behind whom: a row for each source, a column for each target that a chosen cluster realises. A lag is
+/// events and seconds, `unknown` where nobody can know it, a word such as `paused` or `unreachable` where nothing is copied, and `-` without an edge.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   tidelog status
   tidelog status --location eu
+  tidelog status --context eu --context us                 two clusters, and the lag of each of the other
   tidelog status -o json | jq '.locations[].head'")]
 pub struct StatusArgs {
     /// Only this location, as L or LOG/L.
@@ -43,6 +51,12 @@ pub struct Report {
     /// Locations that run and did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unanswered: Vec<Unanswered>,
+    /// Clusters that did not even say what is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreached: Vec<String>,
+    /// Who is how far behind whom; of clusters only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lag: Vec<Lag>,
 }
 
 impl Report {
@@ -50,8 +64,16 @@ impl Report {
     pub fn of(locations: Vec<LocationStatus>) -> Self {
         Self {
             locations,
-            unanswered: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Locations that were asked and did not answer.
+    fn silent(&self) -> Vec<Silent<'_>> {
+        let silent = self.unanswered.iter();
+        silent
+            .map(|one| (one.log.as_str(), one.location.as_str()))
+            .collect()
     }
 }
 
@@ -65,8 +87,9 @@ struct Unanswered {
 
 /// Prints the status.
 pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
+    let is_wide = args.location.is_none() && context.is_in_clusters();
     let report = match (&args.location, &context.global.address) {
-        (None, None) if context.is_in_clusters() => all_clusters(context).await?,
+        (None, None) if is_wide => all_clusters(context).await?,
         (None, None) => whole_network(context).await?,
         (name, _) => {
             let (mut client, target) = context.admin_client(name.as_ref()).await?;
@@ -84,6 +107,13 @@ pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
         if !edges.is_empty() {
             output.line("")?;
             output.table(&edges_table(&edges))?;
+        }
+        // Also without an edge: that there is none is worth seeing where several locations were asked.
+        if is_wide {
+            for (log, matrix) in matrices(&report.locations, &report.silent(), &report.lag) {
+                output.line(&format!("\nLag of {log}"))?;
+                output.table(&matrix)?;
+            }
         }
     }
     for status in &report.locations {
@@ -108,6 +138,9 @@ pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
     } in &report.unanswered
     {
         output.warning(&format!("{log}/{location}: {error}"));
+    }
+    for unreached in &report.unreached {
+        output.warning(unreached);
     }
     if report.locations.is_empty() {
         return Err(Failure::failed("no location answered"));
@@ -135,15 +168,21 @@ async fn whole_network(context: &Context) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Every location that the chosen clusters realise.
+/// Every location that the chosen clusters realise. A cluster that is cut off is told of beside what the others say.
 async fn all_clusters(context: &Context) -> Result<Report, Failure> {
-    let found = context.locations_in_clusters(context.log()).await?;
+    let (found, unreached) = context.reached_in_clusters(context.log()).await?;
     let asked = found.into_iter().map(|found| async move {
         let answer = ask_in_cluster(context, &found).await;
-        (found, answer)
+        let written = match &answer {
+            Ok(_) => Vec::new(),
+            Err(_) => written(&found).await,
+        };
+        (found, answer, written)
     });
     let mut report = Report::default();
-    for (found, answer) in futures_util::future::join_all(asked).await {
+    let mut told = Vec::new();
+    for (found, answer, written) in futures_util::future::join_all(asked).await {
+        told.extend(written);
         match answer {
             Ok(status) => report.locations.push(status),
             Err(failure) => report.unanswered.push(Unanswered {
@@ -153,7 +192,23 @@ async fn all_clusters(context: &Context) -> Result<Report, Failure> {
             }),
         }
     }
+    report.unreached = unreached;
+    report.lag = lags(&report.locations, &report.silent(), &told);
     Ok(report)
+}
+
+/// What the operator has written about the edges that end at a location; nothing where that cannot be read either.
+async fn written(found: &Found) -> Vec<Written> {
+    let links = found.cluster.links(&found.log).await.unwrap_or_default();
+    let edges = links
+        .into_iter()
+        .flat_map(|link| link.status.unwrap_or_default().edges);
+    let here = edges.filter(|edge| edge.target == found.location);
+    here.map(|edge| Written {
+        log: found.target().log,
+        edge,
+    })
+    .collect()
 }
 
 async fn ask_in_cluster(context: &Context, found: &Found) -> Result<LocationStatus, Failure> {

@@ -131,6 +131,7 @@ fn json_keeps_what_the_table_leaves_out() {
             location: "us".to_owned(),
             error: "cannot connect".to_owned(),
         }],
+        ..Report::default()
     };
     expect![[r#"
         {
@@ -162,4 +163,114 @@ fn json_keeps_what_the_table_leaves_out() {
           ]
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&report).unwrap());
+}
+
+fn lagging(source: &str, target: &str, events: Option<u64>, seconds: Option<u64>) -> EdgeStatus {
+    EdgeStatus {
+        lag_events: events,
+        lag_seconds: seconds,
+        ..edge(
+            source,
+            target,
+            EdgeDirection::Incoming,
+            EdgeState::Streaming,
+        )
+    }
+}
+
+fn matrix_of(answered: &[LocationStatus], silent: &[Silent<'_>], written: &[Written]) -> String {
+    let lags = lags(answered, silent, written);
+    let drawn = matrices(answered, silent, &lags);
+    let text = drawn
+        .iter()
+        .map(|(log, table)| format!("{log}\n{}", rendered(table)));
+    anstream::adapter::strip_str(&text.collect::<String>()).to_string()
+}
+
+#[test]
+fn the_matrix_has_a_column_for_each_target_and_words_where_nothing_is_copied() {
+    let mut paused = edge("ap", "us", EdgeDirection::Incoming, EdgeState::Paused);
+    paused.lag_events = Some(7);
+    let answered = [
+        location(
+            "eu",
+            5,
+            LocationState::Serving,
+            vec![
+                lagging("us", "eu", Some(0), Some(0)),
+                edge("ap", "eu", EdgeDirection::Incoming, EdgeState::Unreachable),
+                edge("eu", "us", EdgeDirection::Outgoing, EdgeState::Streaming),
+                edge(
+                    "eu",
+                    "store-17",
+                    EdgeDirection::Outgoing,
+                    EdgeState::Streaming,
+                ),
+            ],
+        ),
+        location(
+            "us",
+            5,
+            LocationState::Serving,
+            vec![
+                lagging("eu", "us", Some(12), Some(3)),
+                paused,
+                lagging("store-17", "us", None, None),
+            ],
+        ),
+    ];
+    expect![[r#"
+        orders
+        FROM \ TO  eu           us
+        ap         unreachable  paused
+        eu         -            12 ev / 3 s
+        store-17   -            unknown
+        us         0            -
+    "#]]
+    .assert_eq(&matrix_of(&answered, &[], &[]));
+    let lags = lags(&answered, &[], &[]);
+    let of = |source: &str| lags.iter().find(|l| l.source == source && l.target == "us");
+    let numbers = |lag: &Lag| (lag.events.clone(), lag.seconds.clone());
+    assert_eq!(
+        of("eu").map(numbers),
+        Some((Some("12".to_owned()), Some("3".to_owned())))
+    );
+    assert_eq!(of("ap").map(numbers), Some((None, None)));
+}
+
+#[test]
+fn of_a_target_that_does_not_answer_its_operator_is_believed_and_then_the_source() {
+    let answered = [location(
+        "eu",
+        5,
+        LocationState::Serving,
+        vec![
+            edge("eu", "us", EdgeDirection::Outgoing, EdgeState::Streaming),
+            edge("eu", "ap", EdgeDirection::Outgoing, EdgeState::Unreachable),
+        ],
+    )];
+    let written = Written {
+        log: "orders".to_owned(),
+        edge: tidelog_api::EdgeStatus {
+            source: "eu".to_owned(),
+            target: "us".to_owned(),
+            state: tidelog_api::EdgeState::CatchingUp,
+            source_head: Some(9),
+            progress: Some(5),
+            lag_events: Some(4),
+            lag_seconds: None,
+            filtered_total: None,
+            last_error: None,
+            last_transition: None,
+        },
+    };
+    let silent = [("orders", "us"), ("orders", "ap")];
+    expect![[r#"
+        orders
+        FROM \ TO  ap           eu  us
+        ap         -            -   unknown
+        eu         unreachable  -   4 ev
+        us         unknown      -   -
+    "#]]
+    .assert_eq(&matrix_of(&answered, &silent, &[written]));
 }
