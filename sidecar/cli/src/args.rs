@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, completion, crds, dev, diff, edge, filter, inject, plan, read, status, tail,
-    trust, verify,
+    append, backup, completion, crds, dev, diff, edge, filter, inject, plan, read, status,
+    tail, trust, verify,
 };
 
 /// Event logs that live at many locations, accept writes at each of them, and agree on what caused what.
@@ -74,6 +74,7 @@ pub struct GlobalArgs {
     pub contexts: Vec<String>,
     /// Kubernetes: a namespace, instead of that of the context.
     #[arg(
+        short,
         long,
         global = true,
         value_name = "NAMESPACE",

@@ -3,6 +3,7 @@
 //! Results alone go to the standard output, so that a pipe gets nothing else. Colours are written always and taken out at the end
 //! when the reader is no terminal.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use anstream::{AutoStream, ColorChoice};
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 use crate::args::{Color, Format, GlobalArgs};
 use crate::failure::Failure;
+use crate::plugin::{Called, in_words};
 
 pub use comfy_table::Color as Ink;
 
@@ -22,11 +24,12 @@ pub struct Output {
     color: ColorChoice,
     quiet: bool,
     verbose: u8,
+    called: Called,
 }
 
 impl Output {
-    /// As the options say.
-    pub fn new(global: &GlobalArgs) -> Self {
+    /// As the options say, for somebody who has called the program by that name.
+    pub fn new(global: &GlobalArgs, called: Called) -> Self {
         Self {
             format: global.output,
             color: match global.color {
@@ -36,6 +39,7 @@ impl Output {
             },
             quiet: global.quiet,
             verbose: global.verbose,
+            called,
         }
     }
 
@@ -119,6 +123,11 @@ impl Output {
     }
 
     fn error_line(self, text: &str) {
+        let said = match self.called {
+            Called::Plugin => Cow::Owned(in_words(text)),
+            Called::Tidelog | Called::Completion => Cow::Borrowed(text),
+        };
+        let text = said.as_ref();
         let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
         // Whoever closed the standard error does not want to hear about it.
         let _ = writeln!(stderr, "{text}");

@@ -14,6 +14,15 @@ const HEAD: &str = "\
 4 deadline. Results go to the standard output, notes, progress and errors to the standard error.
 
 A location is `L` or `LOG/L`. With `--address HOST:PORT` that address is asked, else the running development network of `--data-dir` is looked into.
+
+In Kubernetes the program is also a plugin of kubectl: under the name `kubectl-tidelog`, anywhere in `PATH`, it is `kubectl tidelog`, with the same commands and options.
+`kubectl` asks `kubectl_complete-tidelog` for completions.
+
+```sh
+ln -s \"$(command -v tidelog)\" ~/.local/bin/kubectl-tidelog
+ln -s \"$(command -v tidelog)\" ~/.local/bin/kubectl_complete-tidelog
+kubectl tidelog status --context eu --context us
+```
 ";
 
 /// The page.
