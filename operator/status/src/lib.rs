@@ -10,10 +10,12 @@
 //! | `link` | conditions and edges of a ReplicationLink |
 //! | `log` | conditions of an EventLog |
 //! | `fact` | a condition without its history, and the history it gets |
+//! | `hint` | what to do about each reason |
 //! | `budget` | whether a status is worth a write |
 
 mod budget;
 mod fact;
+mod hint;
 mod link;
 mod log;
 mod table;
@@ -21,6 +23,7 @@ mod transition;
 
 pub use budget::{DRIFT_EVERY, is_log_worth_a_write, is_worth_a_write, lag_bucket};
 pub use fact::{Fact, with_history};
+pub use hint::{HINTS, Hint, hint};
 pub use link::{LinkSeen, SeenEdge, link_status};
 pub use log::{
     Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,

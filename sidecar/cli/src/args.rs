@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, completion, crds, dev, diff, edge, filter, inject, plan, read, status,
+    append, backup, check, completion, crds, dev, diff, edge, filter, inject, plan, read, status,
     tail, trust, verify,
 };
 
@@ -161,6 +161,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Copy the database of a running location.
     Backup(backup::BackupArgs),
+    /// Check clusters before an install and after it, with a hint for whatever is not well.
+    Check(check::CheckArgs),
     /// Give the pods of an application a sidecar: print its manifests with one.
     Inject(inject::InjectArgs),
     /// Let clusters trust each other: exchange the authorities of their locations.

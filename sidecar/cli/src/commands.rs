@@ -2,6 +2,7 @@
 
 pub mod append;
 pub mod backup;
+pub mod check;
 pub mod completion;
 pub mod crds;
 pub mod dev;
@@ -49,6 +50,7 @@ pub fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Edge(command) => client(&context, edge::run(&context, command)),
         Command::Diff(args) => client(&context, diff::run(&context, args)),
         Command::Verify(args) => client(&context, verify::run(&context, args)),
+        Command::Check(args) => client(&context, check::run(&context, args)),
         Command::Inject(args) => inject::run(&context, &args),
         Command::Trust(args) => client(&context, trust::run(&context, args)),
         Command::Backup(args) => client(&context, backup::run(&context, args)),

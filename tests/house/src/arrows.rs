@@ -103,6 +103,7 @@ pub const TABLE: &[Row] = &[
             API,
             BUILD,
             MANIFEST,
+            STATUS,
             TOPOLOGY,
             CONFIG,
             CORE,
