@@ -39,6 +39,17 @@ impl Cluster {
         patience: Duration,
     ) -> Result<Channel, AccessError> {
         let pod = self.pod(log, location).await?;
+        self.channel_to(log, (location, &pod), port, patience).await
+    }
+
+    /// The same to this pod of the location.
+    pub async fn channel_to(
+        &self,
+        log: &EventLog,
+        (location, pod): (&str, &str),
+        port: Port,
+        patience: Duration,
+    ) -> Result<Channel, AccessError> {
         let tls = match (port, way(log)) {
             (Port::Api, _) | (Port::Admin, Way::Insecure) => None,
             (Port::Admin, _) => Some(self.administrator(log, location).await?),
@@ -48,7 +59,7 @@ impl Cluster {
             what,
         };
         let to = LocationName::new(location).map_err(|error| missing(error.to_string()))?;
-        let (cluster, name) = (self.clone(), pod.clone());
+        let (cluster, name) = (self.clone(), pod.to_owned());
         let connector = service_fn(move |_: Uri| {
             let (cluster, tls, to, name) = (cluster.clone(), tls.clone(), to.clone(), name.clone());
             async move {

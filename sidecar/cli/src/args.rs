@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::commands::{
-    append, backup, check, completion, crds, dev, diff, edge, filter, inject, plan, read, status,
-    tail, trust, verify,
+    append, backup, check, completion, crds, dev, diff, edge, filter, inject, plan, read, report,
+    status, tail, trust, verify,
 };
 
 /// Event logs that live at many locations, accept writes at each of them, and agree on what caused what.
@@ -163,6 +163,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Check clusters before an install and after it, with a hint for whatever is not well.
     Check(check::CheckArgs),
+    /// Gather what somebody needs who helps, without anything secret, into one archive.
+    Report(report::ReportArgs),
     /// Give the pods of an application a sidecar: print its manifests with one.
     Inject(inject::InjectArgs),
     /// Let clusters trust each other: exchange the authorities of their locations.

@@ -12,6 +12,7 @@ pub mod filter;
 pub mod inject;
 pub mod plan;
 pub mod read;
+pub mod report;
 pub mod status;
 pub mod tail;
 pub mod trust;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Edge(command) => client(&context, edge::run(&context, command)),
         Command::Diff(args) => client(&context, diff::run(&context, args)),
         Command::Verify(args) => client(&context, verify::run(&context, args)),
+        Command::Report(args) => client(&context, report::run(&context, args)),
         Command::Check(args) => client(&context, check::run(&context, args)),
         Command::Inject(args) => inject::run(&context, &args),
         Command::Trust(args) => client(&context, trust::run(&context, args)),

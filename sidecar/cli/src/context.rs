@@ -58,8 +58,13 @@ impl Context {
 
     /// A request with one answer.
     pub fn unary<T>(&self, message: T) -> Request<T> {
+        Self::bounded(message, self.unary_timeout())
+    }
+
+    /// A request with one answer, within this time.
+    pub fn bounded<T>(message: T, patience: Duration) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(self.unary_timeout());
+        request.set_timeout(patience);
         request
     }
 

@@ -27,13 +27,15 @@ use self::finding::{Answer, Level, Unread};
 use self::seen::Seen;
 
 /// Check clusters: what is installed, every log and link, and whether the clusters agree; a hint for whatever is not well.
-///
-/// A line for each check: `ok`, `warn` for what may be meant, may pass by itself or could not be looked at, `FAIL` for what somebody has to mend. It
-/// looks at one namespace of each cluster and changes nothing. It ends with 1 when something failed, with 0 otherwise.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+A line for each check: `ok`, `warn` for what may be meant, may pass by itself or could not be looked at,
+`FAIL` for what somebody has to mend, with a hint below. It looks at the operators, at the logs of one
+namespace of each cluster, and at what lies between several clusters: the same spec, trust, one home for
+each location. It changes nothing, and ends with 1 when something failed.
+
 Examples:
-  tidelog check --pre -n tidelog-system             before an install: may it be done here, and would it run?
+  tidelog check --pre -n tidelog-system             before an install
   tidelog check -n shop                             the current context
   tidelog check --context eu --context us -n shop   two clusters, and what lies between them
   tidelog check -o json | jq '.checks[] | select(.level == \"fail\")'")]

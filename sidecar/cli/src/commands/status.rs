@@ -27,15 +27,16 @@ use self::lag::{Lag, Silent, Written, lags, matrices};
 /// Of each location: its head (the number of events it holds), its incarnation, and its version vector (which events of which origin it
 /// has seen). Of each edge: what it is doing, how far it has come, and its lag; `?` is a lag that nobody can know right now, for
 /// instance of an edge whose source does not answer.
-///
-/// In Kubernetes also who is how far behind whom: a row for each source, a column for each target that a chosen cluster realises. A lag is
-/// events and seconds, `unknown` where nobody can know it, a word such as `paused` or `unreachable` where nothing is copied, and `-` without an edge.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
+In Kubernetes also who is how far behind whom: a row for each source, a column for each target that a
+chosen cluster realises. A lag is events and seconds, `unknown` where nobody can know it, a word such as
+`paused` or `unreachable` where nothing is copied, and `-` without an edge.
+
 Examples:
   tidelog status
   tidelog status --location eu
-  tidelog status --context eu --context us                 two clusters, and the lag of each of the other
+  tidelog status --context eu --context us   two clusters, and the lag between them
   tidelog status -o json | jq '.locations[].head'")]
 pub struct StatusArgs {
     /// Only this location, as L or LOG/L.
