@@ -1,4 +1,5 @@
 //! Every reason that operator, planner or sidecar can give has a row in the table of hints. The code itself is looked into: a reason that somebody adds fails here.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::fs;

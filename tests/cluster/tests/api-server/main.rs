@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod admission;
+mod commands;
 mod definitions;
 #[cfg(feature = "clusters")]
 mod figures;

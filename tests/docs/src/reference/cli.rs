@@ -18,7 +18,7 @@ A location is `L` or `LOG/L`. With `--address HOST:PORT` that address is asked, 
 In Kubernetes the program is also a plugin of kubectl: under the name `kubectl-tidelog`, anywhere in `PATH`, it is `kubectl tidelog`, with the same commands and options.
 `kubectl` asks `kubectl_complete-tidelog` for completions.
 
-```sh
+```text
 ln -s \"$(command -v tidelog)\" ~/.local/bin/kubectl-tidelog
 ln -s \"$(command -v tidelog)\" ~/.local/bin/kubectl_complete-tidelog
 kubectl tidelog status --context eu --context us
