@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
-use tidelog_controller::Metrics;
+use tidelog_controller::{METRICS_PREFIX, Metrics};
 use tidelog_webhook::Webhook;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -41,7 +41,7 @@ async fn operate(args: Args) -> Result<()> {
     let mut ends = Ends::new()?;
     let options = args.options()?;
     let client = client(&args).await?;
-    let mut registry = Registry::with_prefix("tidelog_operator");
+    let mut registry = Registry::with_prefix(METRICS_PREFIX);
     let metrics = Metrics::new(&mut registry);
     let ready = Arc::new(AtomicBool::new(false));
     let state = State {

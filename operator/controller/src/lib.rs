@@ -40,7 +40,7 @@ mod sidecars;
 mod whose;
 mod witness;
 
-pub use metrics::Metrics;
+pub use metrics::{METRICS_PREFIX, Metrics, metrics_reference};
 pub use options::{Options, Realises};
 pub use run::run;
 

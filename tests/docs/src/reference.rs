@@ -68,8 +68,11 @@ fn metrics() -> String {
         "# Metrics\n\n\
          `GET /metrics` on the metrics port (7441; in a development network the base port + 10 × location + 1) answers in the OpenMetrics text \
          format. Values are read from what runs at the moment of the request. A number that is not known is absent, never 0: \
-         an edge that was not heard of lately has no lag.\n\n{}",
-        tidelog_server::metrics::reference()
+         an edge that was not heard of lately has no lag.\n\n{}\n\
+         ## Of the operator\n\n\
+         `GET /metrics` on port 8080 of the operator, in the same format.\n\n{}",
+        tidelog_server::metrics::reference(),
+        tidelog_controller::metrics_reference()
     )
 }
 

@@ -179,7 +179,7 @@ pub const TABLE: &[Row] = &[
         "tests/docs",
         Rank::Test,
         &[
-            API, CONFIG, CORE, FILTER, HARNESS, MODEL, PROTO, SERVER, TOPOLOGY,
+            API, CONTROLLER, CONFIG, CORE, FILTER, HARNESS, MODEL, PROTO, SERVER, TOPOLOGY,
         ],
     ),
     row(
