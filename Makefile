@@ -71,13 +71,13 @@ test-pages: ## Run every command that README and guides show
 	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test --locked -p tidelog-docs-tests --test pages
 
 .PHONY: tools
-tools: ## Find or install what the tests need: C compiler, PostgreSQL, grpcurl, Kubernetes API server, Python packages, rustfmt, clippy
+tools: ## Find or install what the tests need: C compiler, PostgreSQL, grpcurl, Kubernetes API server, Helm, Python packages, rustfmt, clippy
 	@cargo fmt --version || { echo "rustfmt is missing: rustup component add rustfmt"; exit 1; }
 	@cargo clippy --version || { echo "clippy is missing: rustup component add clippy"; exit 1; }
 	@echo "C compiler: $$($(tools)/ensure-cc.sh)"
 	@bin="$$($(tools)/ensure-postgres.sh)"; echo "PostgreSQL: $$bin ($$("$$bin/postgres" --version))"
 	@echo "grpcurl: $$($(tools)/ensure-grpcurl.sh)"
-	@echo "Kubernetes API server: $$(tests/cluster/kit/install.sh api)"
+	@echo "Kubernetes API server and Helm: $$(tests/cluster/kit/install.sh helm)"
 	@echo "curl: $$($(tools)/ensure-curl.sh)"
 	@echo "Python with gRPC: $$($(tools)/ensure-python-client.sh)"
 

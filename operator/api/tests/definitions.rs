@@ -20,6 +20,16 @@ fn checked_in_definitions_are_what_the_types_generate() {
 }
 
 #[test]
+fn the_chart_brings_the_same_definitions() {
+    // Copies, because a package of Helm holds only what is in its own folder.
+    let generated = generate_crds().unwrap();
+    expect_file!["../../../charts/tidelog/files/crds/eventlogs.tidelog.dev.yaml"]
+        .assert_eq(&generated[0].1);
+    expect_file!["../../../charts/tidelog/files/crds/replicationlinks.tidelog.dev.yaml"]
+        .assert_eq(&generated[1].1);
+}
+
+#[test]
 fn definitions_stay_below_a_hundred_kilobytes() {
     for (name, yaml) in generate_crds().unwrap() {
         assert!(yaml.len() < 100_000, "{name} has {} bytes", yaml.len());

@@ -8,6 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
+use crate::helm::Helm;
 use crate::kubectl::Kubectl;
 
 /// Somebody else may take a port between our look and the bind.
@@ -92,9 +93,9 @@ impl ApiServer {
         Ok(self.kubectl().in_namespace(name))
     }
 
-    /// A program of the kit, such as `helm`.
-    pub fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+    /// Helm as administrator.
+    pub fn helm(&self) -> Result<Helm> {
+        Ok(Helm::new()?.at(self.kubeconfig()))
     }
 }
 

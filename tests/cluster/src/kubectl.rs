@@ -68,23 +68,11 @@ impl Kubectl {
         if let Some(namespace) = &self.namespace {
             command.args(["--namespace", namespace]);
         }
-        let mut child = command
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .context("start kubectl")?;
-        let mut pipe = child.stdin.take().context("its input")?;
-        pipe.write_all(input.as_bytes())?;
-        drop(pipe);
-        let output = child.wait_with_output()?;
-        Ok(Answer {
-            command: format!("kubectl {}", arguments.join(" ")),
-            success: output.status.success(),
-            output: String::from_utf8(output.stdout)?,
-            errors: String::from_utf8(output.stderr)?,
-        })
+        Answer::of(
+            command.args(arguments),
+            format!("kubectl {}", arguments.join(" ")),
+            input,
+        )
     }
 
     /// `kubectl apply` of a manifest.
@@ -100,6 +88,26 @@ impl Kubectl {
 }
 
 impl Answer {
+    /// Runs a program, shown as `name`, with something on standard input.
+    pub(crate) fn of(command: &mut Command, name: String, input: &str) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {name}"))?;
+        let mut pipe = child.stdin.take().context("its input")?;
+        pipe.write_all(input.as_bytes())?;
+        drop(pipe);
+        let output = child.wait_with_output()?;
+        Ok(Self {
+            command: name,
+            success: output.status.success(),
+            output: String::from_utf8(output.stdout)?,
+            errors: String::from_utf8(output.stderr)?,
+        })
+    }
+
     /// The answer itself, when the command went well.
     pub fn done(self) -> Result<Self> {
         ensure!(self.success, "{}: {}", self.command, self.errors.trim());
