@@ -26,8 +26,6 @@ pub struct EdgeRow {
     pub meaning: Meaning,
     /// The reason of the condition, where the edge itself gives none.
     pub reason: &'static str,
-    /// What the link says then, for the page.
-    pub says: &'static str,
 }
 
 /// The table, from the best state to the worst: what is worst gives a link its reason.
@@ -36,61 +34,51 @@ pub const EDGE_STATES: [EdgeRow; 10] = [
         state: EdgeState::Streaming,
         meaning: Meaning::Flows,
         reason: "Streaming",
-        says: "`Connected=True`; `Synced` by lag",
     },
     EdgeRow {
         state: EdgeState::CatchingUp,
         meaning: Meaning::Flows,
         reason: "CatchingUp",
-        says: "`Connected=True`; `Synced` by lag",
     },
     EdgeRow {
         state: EdgeState::Paused,
         meaning: Meaning::Paused,
         reason: "Paused",
-        says: "`Connected=False`, `Synced=Unknown`",
     },
     EdgeRow {
         state: EdgeState::Pending,
         meaning: Meaning::Begins,
         reason: "Pending",
-        says: "`Connected=Unknown`, `Reconciling=True`",
     },
     EdgeRow {
         state: EdgeState::Connecting,
         meaning: Meaning::Begins,
         reason: "Connecting",
-        says: "`Connected=False`, `Reconciling=True`",
     },
     EdgeRow {
         state: EdgeState::Unreachable,
         meaning: Meaning::Away,
         reason: "PeerUnreachable",
-        says: "`Connected=False`, `Synced=Unknown`",
     },
     EdgeRow {
         state: EdgeState::SourceReset,
         meaning: Meaning::Stuck,
         reason: "SourceReset",
-        says: "`Connected=False`, `Stalled=True`",
     },
     EdgeRow {
         state: EdgeState::Incompatible,
         meaning: Meaning::Stuck,
         reason: "VersionIncompatible",
-        says: "`Connected=False`, `Stalled=True`",
     },
     EdgeRow {
         state: EdgeState::Rejected,
         meaning: Meaning::Stuck,
         reason: "Rejected",
-        says: "`Connected=False`, `Stalled=True`",
     },
     EdgeRow {
         state: EdgeState::Stalled,
         meaning: Meaning::Stuck,
         reason: "NoProgress",
-        says: "`Connected=False`, `Stalled=True`",
     },
 ];
 

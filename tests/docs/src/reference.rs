@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod cli;
+pub mod conditions;
 pub mod edges;
 pub mod errors;
 pub mod limits;
@@ -44,6 +45,7 @@ pub fn pages() -> Result<Vec<Page>> {
         page("docs/reference/metrics.md", &metrics()),
         page("docs/reference/limits.md", &limits::page()?),
         page("docs/reference/edge-states.md", &edges::page()),
+        page("docs/reference/conditions.md", &conditions::page()?),
     ])
 }
 

@@ -3,7 +3,7 @@
 use std::{env, fs};
 
 use anyhow::{Result, ensure};
-use tidelog_docs_tests::reference::{edges, errors, pages};
+use tidelog_docs_tests::reference::{conditions, edges, errors, pages};
 use tidelog_docs_tests::root;
 
 #[test]
@@ -40,7 +40,19 @@ fn every_reason_that_an_edge_gives_is_told() -> Result<()> {
     let (given, told) = (edges::given()?, edges::told());
     ensure!(
         given == told,
-        "not told in tests/docs/src/reference/edges.rs: {:?}; told and never given: {:?}",
+        "not told in operator/status/src/reasons/edge.rs: {:?}; told and never given: {:?}",
+        given.difference(&told).collect::<Vec<_>>(),
+        told.difference(&given).collect::<Vec<_>>()
+    );
+    Ok(())
+}
+
+#[test]
+fn every_reason_that_a_condition_gives_is_told() -> Result<()> {
+    let (given, told) = (conditions::given()?, conditions::told());
+    ensure!(
+        given == told,
+        "in no table of operator/status/src/reasons: {:?}; told and never given: {:?}",
         given.difference(&told).collect::<Vec<_>>(),
         told.difference(&given).collect::<Vec<_>>()
     );

@@ -179,7 +179,7 @@ pub const TABLE: &[Row] = &[
         "tests/docs",
         Rank::Test,
         &[
-            API, CONTROLLER, CONFIG, CORE, FILTER, HARNESS, MODEL, PROTO, SERVER, TOPOLOGY,
+            API, CONTROLLER, STATUS, CONFIG, CORE, FILTER, HARNESS, MODEL, PROTO, SERVER,
         ],
     ),
     row(

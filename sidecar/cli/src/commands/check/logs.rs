@@ -2,7 +2,7 @@
 
 use tidelog_api::{Condition, ConditionStatus, LocationState};
 use tidelog_build::{Way, way};
-use tidelog_status::{Hint, hint};
+use tidelog_status::{hint, is_passing};
 
 use super::finding::{Findings, Level};
 use super::seen::{SeenLog, has_bundle, vouching};
@@ -64,13 +64,12 @@ fn level(condition: &Condition) -> Level {
         ..
     } = condition;
     let wished = !matches!(type_.as_str(), "Stalled" | "Reconciling");
-    let known = hint(reason);
     match (status, wished) {
         // Of a log nobody can tell from here whether that is meant; a link is often about others.
         (True, true) if reason == "NotLocal" && type_ == "Available" => Level::Warn,
         (True, true) | (False, false) => Level::Ok,
         // What passes by itself, or is asked for.
-        (_, _) if matches!(known, Some(Hint::Wait(_))) => Level::Warn,
+        (_, _) if is_passing(reason) => Level::Warn,
         (True, false) if type_ == "Reconciling" => Level::Warn,
         (Unknown, _) => Level::Warn,
         (False, true) | (True, false) => Level::Fail,
@@ -130,9 +129,8 @@ fn conditions(
         told.push(reason);
         let same = bad.iter().filter(|c| c.reason == *reason);
         let worst = same.map(|c| level(c)).max().unwrap_or(Level::Warn);
-        let what = hint(reason).map_or(
+        let what = hint(reason).unwrap_or(
             "this program does not know that reason: is the operator of another version? The message says what is the matter",
-            Hint::text,
         );
         findings.of(
             worst,
