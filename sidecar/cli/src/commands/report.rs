@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
+use tidelog_access::Cluster;
 
 use crate::commands::check::installed::OWN_VERSION;
 use crate::context::Context;
@@ -67,12 +68,12 @@ pub async fn run(context: &Context, args: ReportArgs) -> Result<(), Failure> {
     let mut bundle = Bundle::default();
     collect::collect(&clusters, &wanted, &mut bundle).await;
     bundle.settle();
-    let contexts: Vec<&str> = clusters.iter().map(|cluster| cluster.name()).collect();
+    let contexts: Vec<&str> = clusters.iter().map(Cluster::name).collect();
     let about = json!({
         "program": OWN_VERSION,
         "created": now.to_string(),
         "contexts": contexts,
-        "namespaces": clusters.iter().map(|cluster| cluster.namespace()).collect::<Vec<_>>(),
+        "namespaces": clusters.iter().map(Cluster::namespace).collect::<Vec<_>>(),
         "log": context.log(),
     });
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();

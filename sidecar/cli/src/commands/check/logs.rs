@@ -151,7 +151,7 @@ fn endpoints(seen: &SeenLog, title: &str, findings: &mut Findings) {
         match endpoint::judge(&endpoint.host) {
             // With all locations in one cluster its own names will do.
             Some((Level::Warn, _)) if seen.here().len() == seen.log.spec.locations.len() => {
-                well += 1
+                well += 1;
             }
             Some((level, hint)) if !is_alone => findings.of(
                 level,

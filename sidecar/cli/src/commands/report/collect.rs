@@ -322,7 +322,7 @@ impl Place<'_> {
         let statuses = ["initContainerStatuses", "containerStatuses"];
         let all = statuses
             .iter()
-            .flat_map(|field| pod["status"][*field].as_array());
+            .filter_map(|field| pod["status"][*field].as_array());
         for status in all.flatten() {
             let container = text(status, "/name");
             if !ours.contains(&container) {
