@@ -2,11 +2,16 @@
 
 use tidelog_api::{Condition, ConditionStatus};
 
+use crate::reasons::is_passing;
+
 /// Notes of Events have 1,024 bytes at most; each character takes four or fewer.
 const NOTE_CHARS_MAX: usize = 250;
 
 /// Conditions that sum up others, or that come and go with each change of the spec.
 const SILENT: [&str; 3] = ["Ready", "Reconciling", "EndpointReady"];
+
+/// What is told when it holds for the first time; of the others nobody has to hear that a beginning went well.
+const AWAITED: [&str; 3] = ["Available", "Connected", "Synced"];
 
 /// One condition has become otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +47,16 @@ pub fn transitions(before: &[Condition], after: &[Condition]) -> Vec<Transition>
         let is_nothing = condition.type_ == "Stalled"
             && !is_bad
             && was.is_none_or(|(status, _)| status != ConditionStatus::True);
-        let is_first_word = condition.status == ConditionStatus::Unknown
-            && was.is_none_or(|(status, _)| status == ConditionStatus::Unknown);
-        if !is_news || is_nothing || is_first_word {
+        // Before it was ever known: what passes by itself is how things begin.
+        let was_unknown = was.is_none_or(|(status, _)| status == ConditionStatus::Unknown);
+        let is_first_word = condition.status == ConditionStatus::Unknown && was_unknown;
+        let is_beginning = was_unknown
+            && if is_bad {
+                is_passing(&condition.reason)
+            } else {
+                !AWAITED.contains(&condition.type_.as_str())
+            };
+        if !is_news || is_nothing || is_first_word || is_beginning {
             return None;
         }
         let message: String = condition.message.chars().take(NOTE_CHARS_MAX).collect();
@@ -82,6 +94,30 @@ mod tests {
             ("Accepted", None, (False, "FilteredCycle"), Some(true)),
             ("Stalled", None, (False, "Progressing"), None),
             ("Stalled", None, (True, "SecretNotFound"), Some(true)),
+            (
+                "Connected",
+                Some((Unknown, "StatusUnknown")),
+                (False, "Connecting"),
+                None,
+            ),
+            (
+                "Connected",
+                Some((Unknown, "StatusUnknown")),
+                (False, "PeerUnreachable"),
+                Some(true),
+            ),
+            (
+                "StorageReady",
+                Some((Unknown, "StatusUnknown")),
+                (True, "Connected"),
+                None,
+            ),
+            (
+                "StorageReady",
+                Some((False, "StorageUnavailable")),
+                (True, "Connected"),
+                Some(false),
+            ),
             // Then.
             (
                 "Connected",

@@ -36,6 +36,8 @@ fn status(log: &str) -> v1::LocationStatus {
         source_head: Some(0),
         lag_events: Some(0),
         lag_seconds: Some(0),
+        synced: true,
+        spec_agrees: true,
         ..v1::EdgeStatus::default()
     };
     let both = PEERS.iter().flat_map(|peer| [edge("eu", peer), edge(peer, "eu")]);
