@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt as _};
+use kube::{Client, ResourceExt};
 use serde_json::json;
 use tidelog_pki::{Authority, Pair, Validity, authorities, examine};
 
@@ -57,7 +57,7 @@ pub(crate) async fn provide(
         metadata: ObjectMeta {
             name: Some(name.clone()),
             // Whoever was faster is not written over.
-            resource_version: found.as_ref().and_then(|found| found.resource_version()),
+            resource_version: found.as_ref().and_then(ResourceExt::resource_version),
             labels: Some(BTreeMap::from([(
                 "app.kubernetes.io/managed-by".to_owned(),
                 FIELD_MANAGER.to_owned(),

@@ -367,3 +367,35 @@ fn a_log_without_a_location_here_is_left_alone() {
         .collect();
     assert_eq!(names, ["EventLog orders"]);
 }
+
+#[test]
+fn a_secret_that_is_missing_or_wrong_is_named_until_it_is_right() {
+    let kubectl = namespace("secrets");
+    let _operator = Operator::start("secrets", "eu");
+    let storage = "  storage: {external: {uriSecretRef: {name: database, key: uri}}}\n";
+    apply(&kubectl, &log(&["eu", "us"], storage));
+    let told = |type_: &str, status: &str, reason: &str| {
+        let wanted = Some((status.to_owned(), reason.to_owned()));
+        until(&format!("{type_}={status} {reason}"), || {
+            (condition(&kubectl, "evlog/orders", type_) == wanted).then_some(())
+        });
+    };
+    told("StorageReady", "False", "SecretNotFound");
+    told("Stalled", "True", "SecretNotFound");
+    let secret = |data: &str| {
+        format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: database}}\nstringData: {data}\n")
+    };
+    apply(&kubectl, &secret("{other: x}"));
+    told("StorageReady", "False", "SecretInvalid");
+    apply(&kubectl, &secret("{uri: mysql://elsewhere}"));
+    told("Stalled", "True", "SecretInvalid");
+    // Nobody tells of a Secret: it is looked at again by itself.
+    apply(&kubectl, &secret("{uri: 'postgres://a:b@elsewhere/c'}"));
+    told("Stalled", "False", "Progressing");
+    // And one that goes away later.
+    let gone = ["delete", "secret", "database"];
+    kubectl.run(&gone).unwrap().done().unwrap();
+    let look = ["annotate", "evlog/orders", "looked=again"];
+    kubectl.run(&look).unwrap().done().unwrap();
+    told("Stalled", "True", "SecretNotFound");
+}

@@ -53,6 +53,7 @@ async fn a_target_that_opens_for_ever_and_reads_nothing_is_not_listened_to() {
 }
 
 /// A target whose stream was opened.
+#[expect(clippy::panic, reason = "a helper of tests")]
 async fn target(rig: &Rig, stream_id: u64) -> Peer {
     // A few times: a location that has just begun to serve ends what came before.
     for _ in 0..10 {
