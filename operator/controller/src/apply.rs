@@ -65,7 +65,10 @@ pub(crate) async fn apply(
     let now = api.get_metadata_opt(name).await;
     let now = now.map_err(Error::api(format!("look at {key}")))?;
     if let Some(now) = now {
-        let seen = (now.metadata.uid.clone(), now.metadata.resource_version.clone());
+        let seen = (
+            now.metadata.uid.clone(),
+            now.metadata.resource_version.clone(),
+        );
         if let Some(last) = context.applied(&uid, &key)
             && last.wanted == wanted
             && seen == (last.uid, last.version)

@@ -65,7 +65,9 @@ async fn is_new(context: &Context, log: &EventLog, names: &Names) -> Result<(), 
     let namespace = log.metadata.namespace.clone().unwrap_or_default();
     let api: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
     let found = api.get_metadata_opt(&volume).await;
-    let found = found.map_err(Error::api(format!("look at PersistentVolumeClaim {volume}")))?;
+    let found = found.map_err(Error::api(format!(
+        "look at PersistentVolumeClaim {volume}"
+    )))?;
     if found.is_none() {
         return Ok(());
     }
@@ -104,7 +106,8 @@ pub(crate) async fn may_go(
         spec.persistent_volume_claim_retention_policy?.when_deleted
     });
     if policy.as_deref() == Some("Delete") {
-        let retain = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}});
+        let retain =
+            json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}});
         let params = PatchParams::default();
         let patched = sets.patch(&name, &params, &Patch::Merge(retain)).await;
         patched.map_err(Error::api(format!("keep the volume of StatefulSet {name}")))?;
@@ -114,7 +117,9 @@ pub(crate) async fn may_go(
     let volume = volume(&names);
     let volumes: Api<PersistentVolumeClaim> = Api::namespaced(context.client.clone(), &namespace);
     let found = volumes.get_metadata_opt(&volume).await;
-    let found = found.map_err(Error::api(format!("look at PersistentVolumeClaim {volume}")))?;
+    let found = found.map_err(Error::api(format!(
+        "look at PersistentVolumeClaim {volume}"
+    )))?;
     Ok(found.is_none_or(|volume| volume.owner_references().is_empty()))
 }
 

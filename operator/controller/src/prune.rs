@@ -37,7 +37,9 @@ pub(crate) async fn prune(
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         for object in owned(context, log, &resource).await? {
             let name = object.name_any();
-            if wanted.contains(&(kind.to_owned(), name.clone())) || is_elsewhere(context, log, &object) {
+            if wanted.contains(&(kind.to_owned(), name.clone()))
+                || is_elsewhere(context, log, &object)
+            {
                 continue;
             }
             // With a database a volume could go.
@@ -119,6 +121,8 @@ async fn delete(
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(Error::api(format!("delete {kind} {namespace}/{name}"))(error)),
+        Err(error) => Err(Error::api(format!("delete {kind} {namespace}/{name}"))(
+            error,
+        )),
     }
 }

@@ -48,7 +48,14 @@ mod tests {
     #[test]
     fn what_is_of_another_location_or_of_nobody_is_refused() {
         let names = Names::new("orders", "eu-west");
-        assert!(check("Service", &found(&[(LOG, "orders"), (LOCATION, "eu-west")]), &names).is_ok());
+        assert!(
+            check(
+                "Service",
+                &found(&[(LOG, "orders"), (LOCATION, "eu-west")]),
+                &names
+            )
+            .is_ok()
+        );
         let other = found(&[(LOG, "orders-eu"), (LOCATION, "west")]);
         let said = check("Service", &other, &names).map_err(|error| error.to_string());
         assert_eq!(

@@ -143,12 +143,7 @@ impl Authority {
         self.sign(host, vec![name], validity)
     }
 
-    fn sign(
-        &self,
-        name: &str,
-        names: Vec<SanType>,
-        validity: Validity,
-    ) -> Result<Pair, PkiError> {
+    fn sign(&self, name: &str, names: Vec<SanType>, validity: Validity) -> Result<Pair, PkiError> {
         let key = KeyPair::generate().map_err(failed("make a key"))?;
         let mut params = params(name, validity)?;
         params.use_authority_key_identifier_extension = true;

@@ -29,8 +29,8 @@ pub use log::{
 };
 pub use reasons::{
     EDGE_REASONS, EVENT_LOG_REASONS, EVENT_LOG_TYPES, EdgeReason, FINDINGS, FindingWords,
-    REPLICATION_LINK_REASONS, REPLICATION_LINK_TYPES, ReasonRow, Resource, TypeRow, hint, is_passing,
-    is_told,
+    REPLICATION_LINK_REASONS, REPLICATION_LINK_TYPES, ReasonRow, Resource, TypeRow, hint,
+    is_passing, is_told,
 };
 pub use table::{EDGE_STATES, EdgeRow, Meaning, row};
 pub use transition::{Transition, transitions};

@@ -83,7 +83,11 @@ pub(crate) async fn provide(
     };
     match written {
         Ok(_) => {
-            tracing::info!(secret = name, host = options.host(), "made a certificate for the webhook");
+            tracing::info!(
+                secret = name,
+                host = options.host(),
+                "made a certificate for the webhook"
+            );
             Ok(made)
         }
         // Another replica was faster: theirs counts.
@@ -150,7 +154,12 @@ pub(crate) async fn tell(
     let webhooks = found.webhooks.iter().flatten();
     let stale: Vec<_> = { webhooks }
         .enumerate()
-        .filter(|(_, hook)| hook.client_config.ca_bundle.as_ref().is_none_or(|b| b.0 != bundle))
+        .filter(|(_, hook)| {
+            hook.client_config
+                .ca_bundle
+                .as_ref()
+                .is_none_or(|b| b.0 != bundle)
+        })
         .map(|(index, _)| {
             json!({
                 "op": "add",
@@ -170,7 +179,10 @@ pub(crate) async fn tell(
     };
     let told = api.patch(name, &params, &Patch::<()>::Json(patch)).await;
     told.map_err(failed("write"))?;
-    tracing::info!(configuration = name, "the API server knows the webhook's authority");
+    tracing::info!(
+        configuration = name,
+        "the API server knows the webhook's authority"
+    );
     Ok(())
 }
 

@@ -15,13 +15,17 @@ pub const INJECT_LOCATION_LABEL: &str = "tidelog.dev/inject-location";
 pub(crate) enum Refused {
     #[error("label {INJECT_LABEL}={log}: there is no EventLog {log} in namespace {namespace}")]
     NoLog { log: String, namespace: String },
-    #[error("label {INJECT_LOCATION_LABEL}={location}: EventLog {log} has no such active location; it has {known}")]
+    #[error(
+        "label {INJECT_LOCATION_LABEL}={location}: EventLog {log} has no such active location; it has {known}"
+    )]
     NoLocation {
         log: String,
         location: String,
         known: String,
     },
-    #[error("EventLog {log} has several locations here; choose one of {known} with label {INJECT_LOCATION_LABEL}")]
+    #[error(
+        "EventLog {log} has several locations here; choose one of {known} with label {INJECT_LOCATION_LABEL}"
+    )]
     WhichLocation { log: String, known: String },
     #[error("no sidecar for this pod: {0}")]
     Inject(#[from] InjectError),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
-use axum_server::tls_rustls::RustlsConfig;
 use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
 use json_patch::diff;
 use kube::Client;
 use kube::api::{Api, DynamicObject};
@@ -71,7 +71,9 @@ pub enum WebhookError {
     #[error(transparent)]
     Pki(#[from] PkiError),
     /// What is in the Secret.
-    #[error("Secret {0} holds no certificate with its key and authority; delete it, and another one is made")]
+    #[error(
+        "Secret {0} holds no certificate with its key and authority; delete it, and another one is made"
+    )]
     Secret(String),
     /// What TLS is spoken with.
     #[error("the certificate of the webhook cannot be used: {0}")]

@@ -41,11 +41,13 @@ impl Memory {
                 left: (!mutant!("fenced-writer-forgets-what-it-left")).then_some(head),
                 writer,
             },
-            StopReason::StateChanged(_) | StopReason::CutOff(_) | StopReason::LossProven(_) => Self {
-                head: Some(head),
-                left: Some(head),
-                writer,
-            },
+            StopReason::StateChanged(_) | StopReason::CutOff(_) | StopReason::LossProven(_) => {
+                Self {
+                    head: Some(head),
+                    left: Some(head),
+                    writer,
+                }
+            }
         }
     }
 

@@ -149,10 +149,7 @@ impl Supervisor {
                 Err(StartError::Ending) => {
                     // Whoever comes next need not wait until it runs out.
                     let giving_back = self.options.store.release_lease(nonce);
-                    if !matches!(
-                        timeout(GIVE_BACK_MAX, giving_back).await,
-                        Ok(Ok(()))
-                    ) {
+                    if !matches!(timeout(GIVE_BACK_MAX, giving_back).await, Ok(Ok(()))) {
                         tracing::debug!(
                             "lease not given back; a successor waits until it runs out"
                         );

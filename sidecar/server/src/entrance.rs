@@ -17,8 +17,8 @@ use tidelog_replication::{Carrier, Incoming};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::lead::{Lead, join, reach};
 use self::lead::lead_to;
+pub(crate) use self::lead::{Lead, join, reach};
 pub(crate) use self::socket::{Listener, Socket, Timed};
 
 /// Connections of one port that are led elsewhere at once; more are closed, as when two processes took each other for the writer.
@@ -44,7 +44,10 @@ impl Times {
     pub(crate) fn follow(log: &LogHandle, own: &Endpoint) -> Self {
         let mut status = log.status();
         let (own_host, port) = (own.host().to_owned(), own.port());
-        let first = (writer(&status.borrow().phase, &own_host), CancellationToken::new());
+        let first = (
+            writer(&status.borrow().phase, &own_host),
+            CancellationToken::new(),
+        );
         let (times, now) = watch::channel(first);
         let (found, reached) = watch::channel(true);
         tokio::spawn(look(now.clone(), port, found));
@@ -153,7 +156,11 @@ impl Entrance {
             // Who takes us for the writer while we take it for that is not led in a circle.
             let comes_from = from.map(|from| from.ip().to_canonical());
             if comes_from.is_some() && comes_from == address(&writer) {
-                tracing::debug!(port = self.what, writer, "the writer itself comes here; closed");
+                tracing::debug!(
+                    port = self.what,
+                    writer,
+                    "the writer itself comes here; closed"
+                );
                 continue;
             }
             let Ok(place) = room.clone().try_acquire_owned() else {

@@ -268,7 +268,11 @@ impl RunningLocation {
         let reached = times.map_or_else(|| watch::channel(true).1, |times| times.reached());
         let mut tasks = vec![
             tokio::spawn(recovered::follow(shared.clone(), recovered_tx)),
-            tokio::spawn(health.clone().follow(log.clone(), reached.clone(), shared.stopping.clone())),
+            tokio::spawn(health.clone().follow(
+                log.clone(),
+                reached.clone(),
+                shared.stopping.clone(),
+            )),
             serve::admin(doors.admin, &shared),
             serve::replication(doors.replication, &shared),
             serve::api(doors.api, &shared),
@@ -364,7 +368,9 @@ impl RunningLocation {
             self.shared.log.shut_down().await;
         };
         if tokio::time::timeout(FINISH_MAX, finished).await.is_err() {
-            tracing::warn!("what is in flight did not end in time; the next start proves what was committed");
+            tracing::warn!(
+                "what is in flight did not end in time; the next start proves what was committed"
+            );
         }
         self.shared.stopping.cancel();
         self.health.end_watches().await;

@@ -90,7 +90,11 @@ impl PostgresOptions {
             Ok(next) if where_to(&next) == where_to(before) => next,
             Ok(next) => {
                 let (next, before) = (place(&next), place(before));
-                tracing::warn!(next, before, "the storage URI names another database; that takes a restart");
+                tracing::warn!(
+                    next,
+                    before,
+                    "the storage URI names another database; that takes a restart"
+                );
                 return None;
             }
             Err(error) => {

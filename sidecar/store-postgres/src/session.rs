@@ -93,7 +93,9 @@ impl Connector {
 
     /// What it connects with now.
     pub fn options(&self) -> PgConnectOptions {
-        let before = { self.options.read() }.unwrap_or_else(PoisonError::into_inner).clone();
+        let before = { self.options.read() }
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(next) = self.source.rotated(&before) else {
             return before;
         };

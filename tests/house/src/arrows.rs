@@ -47,6 +47,7 @@ const MANIFEST: &str = "operator/manifest";
 const PKI: &str = "operator/pki";
 const STATUS: &str = "operator/status";
 const TOPOLOGY: &str = "operator/topology";
+const WEBHOOK: &str = "operator/webhook";
 const CONFIG: &str = "sidecar/config";
 const CORE: &str = "sidecar/core";
 const ENGINE: &str = "sidecar/engine";
@@ -65,7 +66,7 @@ const HARNESS: &str = "tests/harness";
 pub const TABLE: &[Row] = &[
     row(API, Rank::Pure, &[]),
     row(BUILD, Rank::Pure, &[API, CONFIG, MODEL, TOPOLOGY]),
-    row("operator", Rank::Binary, &[BUILD, CONTROLLER]),
+    row("operator", Rank::Binary, &[BUILD, CONTROLLER, WEBHOOK]),
     row(ACCESS, Rank::Driver, &[API, BUILD, PKI, MODEL, TLS]),
     row(
         CONTROLLER,
@@ -78,6 +79,7 @@ pub const TABLE: &[Row] = &[
     row(PKI, Rank::Driver, &[MODEL]),
     row(STATUS, Rank::Pure, &[API, TOPOLOGY]),
     row(TOPOLOGY, Rank::Pure, &[FILTER, MODEL]),
+    row(WEBHOOK, Rank::Driver, &[API, BUILD, PKI]),
     row(
         "sidecar",
         Rank::Binary,
@@ -172,7 +174,7 @@ pub const TABLE: &[Row] = &[
         "tests/cluster",
         Rank::Test,
         &[
-            API, BUILD, CONTROLLER, MANIFEST, CONFIG, PROTO, SERVER, STORE,
+            API, BUILD, CONTROLLER, WEBHOOK, MANIFEST, CONFIG, PROTO, SERVER, STORE,
         ],
     ),
     row(
@@ -402,6 +404,8 @@ pub fn check_table(table: &[Row]) -> Vec<Finding> {
                 && !(from == BUILD && to == CONFIG)
                 // It asks its sidecars, and tells them what is in force, as any administrator does.
                 && !(from == CONTROLLER && [CONFIG, PROTO, TLS].contains(&to))
+                // By way of what renders the sidecar of an application.
+                && !(from == WEBHOOK && to == CONFIG)
                 // As a person does, with that person's rights.
                 && !(from == ACCESS && [CONFIG, TLS].contains(&to))
             {

@@ -97,7 +97,9 @@ mod tests {
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
         );
-        let mut client = TcpStream::connect(here.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(here.local_addr().unwrap())
+            .await
+            .unwrap();
         let (socket, _) = here.accept().await.unwrap();
         let to = there.local_addr().unwrap().to_string();
         let led = tokio::spawn(async move { join(Socket::Tcp(socket), &to, None).await });

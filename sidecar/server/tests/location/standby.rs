@@ -151,7 +151,10 @@ async fn a_standby_is_ready_while_it_reaches_the_writer() {
         nonce: 7,
         ttl: Duration::from_hours(1),
     };
-    shared.acquire_lease(&held("127.0.54.1:7445")).await.unwrap();
+    shared
+        .acquire_lease(&held("127.0.54.1:7445"))
+        .await
+        .unwrap();
     let standby = started(placed(world.config("eu", ""), "127.0.54.2"), &shared).await;
     stands_by(&standby).await;
     let health = standby.addresses().health;

@@ -40,7 +40,9 @@ fn status(log: &str) -> v1::LocationStatus {
         spec_agrees: true,
         ..v1::EdgeStatus::default()
     };
-    let both = PEERS.iter().flat_map(|peer| [edge("eu", peer), edge(peer, "eu")]);
+    let both = PEERS
+        .iter()
+        .flat_map(|peer| [edge("eu", peer), edge(peer, "eu")]);
     v1::LocationStatus {
         log: log.to_owned(),
         location: "eu".to_owned(),
@@ -204,8 +206,16 @@ impl Program {
         let program = std::env::var("TIDELOG_OPERATOR").unwrap();
         let mut command = Command::new(program);
         command.args(["--location", "eu", "--namespace", namespace]);
-        command.args(["--no-leader-election", "--log-level", "warn", "--listen", METRICS]);
-        command.arg("--kubeconfig").arg(ApiServer::shared().kubeconfig());
+        command.args([
+            "--no-leader-election",
+            "--log-level",
+            "warn",
+            "--listen",
+            METRICS,
+        ]);
+        command
+            .arg("--kubeconfig")
+            .arg(ApiServer::shared().kubeconfig());
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }
 
@@ -262,7 +272,10 @@ fn until(what: &str, mut is_there: impl FnMut() -> bool) {
 #[test]
 fn an_operator_with_many_logs_is_small_and_quiet() {
     let kubectl = namespace("figures");
-    apply(&kubectl, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}");
+    apply(
+        &kubectl,
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}",
+    );
     let list = json!({"apiVersion": "v1", "kind": "List", "items": manifests()});
     apply(&kubectl, &list.to_string());
     let ip = json!({"status": {"phase": "Running", "podIP": SIDECAR, "podIPs": [{"ip": SIDECAR}]}});
@@ -282,7 +295,9 @@ fn an_operator_with_many_logs_is_small_and_quiet() {
 
     let begun = Instant::now();
     let operator = Program::start("figures");
-    until("all logs are ready", || with(&kubectl, "evlog", "Ready") == LOGS);
+    until("all logs are ready", || {
+        with(&kubectl, "evlog", "Ready") == LOGS
+    });
     until("all links are synced", || {
         with(&kubectl, "rlink", "Synced") == LOGS * PEERS.len()
     });
@@ -295,7 +310,10 @@ fn an_operator_with_many_logs_is_small_and_quiet() {
     );
     // What was begun comes to its end.
     rest(Duration::from_secs(40));
-    let before = (counted("tidelog_operator_api_writes_total"), counted("tidelog_operator_visits_total"));
+    let before = (
+        counted("tidelog_operator_api_writes_total"),
+        counted("tidelog_operator_visits_total"),
+    );
     rest(Duration::from_mins(1));
     let writes = counted("tidelog_operator_api_writes_total") - before.0;
     let visits = counted("tidelog_operator_visits_total") - before.1;

@@ -195,10 +195,16 @@ fn a_database_goes_when_another_one_is_in_use_and_its_volume_stays() {
     });
     assert!(kubectl.get("statefulset/orders-eu-pg").is_ok());
     let patch = r#"{"metadata":{"ownerReferences":null}}"#;
-    run(&kubectl, &["patch", "pvc", "data-orders-eu-pg-0", "-p", patch]);
+    run(
+        &kubectl,
+        &["patch", "pvc", "data-orders-eu-pg-0", "-p", patch],
+    );
     until("it goes", || {
         look_again(&kubectl);
-        kubectl.get("statefulset/orders-eu-pg").is_err().then_some(())
+        kubectl
+            .get("statefulset/orders-eu-pg")
+            .is_err()
+            .then_some(())
     });
     assert!(kubectl.get("pvc/data-orders-eu-pg-0").is_ok());
 }

@@ -113,7 +113,10 @@ fn a_pod_with_the_label_gets_a_sidecar_and_others_are_left_alone() {
     let restricted = "pod-security.kubernetes.io/enforce=restricted";
     let label = ["label", "namespace", "webhook", restricted];
     kubectl.run(&label).unwrap().done().unwrap();
-    apply(&kubectl, "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}");
+    apply(
+        &kubectl,
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: default}}",
+    );
     apply(&kubectl, &log(&["eu", "us"], ""));
     let served = Served::start("webhook");
     let configuration = configuration("webhook", served.address);
@@ -143,9 +146,18 @@ fn a_pod_with_the_label_gets_a_sidecar_and_others_are_left_alone() {
     assert_eq!(plain["spec"]["initContainers"], Value::Null);
 
     for (labels, told) in [
-        ("{tidelog.dev/inject: other}", "there is no EventLog other in namespace webhook"),
-        ("{tidelog.dev/inject: orders}", "choose one of eu, us with label tidelog.dev/inject-location"),
-        ("{tidelog.dev/inject: orders, tidelog.dev/inject-location: ap}", "it has eu, us"),
+        (
+            "{tidelog.dev/inject: other}",
+            "there is no EventLog other in namespace webhook",
+        ),
+        (
+            "{tidelog.dev/inject: orders}",
+            "choose one of eu, us with label tidelog.dev/inject-location",
+        ),
+        (
+            "{tidelog.dev/inject: orders, tidelog.dev/inject-location: ap}",
+            "it has eu, us",
+        ),
     ] {
         let errors = refused(&kubectl, labels);
         assert!(errors.contains(told), "{errors}");
@@ -169,7 +181,9 @@ fn a_pod_with_the_label_gets_a_sidecar_and_others_are_left_alone() {
     let hook = "mutatingwebhookconfiguration/tidelog-webhook";
     let patch = ["patch", hook, "--type=json", "-p", &moved.to_string()];
     kubectl.run(&patch).unwrap().done().unwrap();
-    until("another authority is trusted", || (bundle() != before).then_some(()));
+    until("another authority is trusted", || {
+        (bundle() != before).then_some(())
+    });
     until("a pod with a sidecar again", || {
         let taken = kubectl.apply(&pod("again", wanted)).ok()?;
         taken.success.then_some(())

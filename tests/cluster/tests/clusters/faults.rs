@@ -45,7 +45,9 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     let frozen = until("a writer", writer);
     signal(&scene, &frozen.0, "STOP");
     let begun = Instant::now();
-    until("another writer", || writer().filter(|next| next.0 != frozen.0));
+    until("another writer", || {
+        writer().filter(|next| next.0 != frozen.0)
+    });
     println!(
         "figure: the writer moved from a process that stands still in {:.1} s",
         begun.elapsed().as_secs_f64()
@@ -215,7 +217,9 @@ fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
     let head = || {
         let run = ["run", "eu", "curl", "-s", "-m", "5", &metrics];
         let text = scene.clusters.kit(&run).ok()?.output;
-        let line = text.lines().find(|l| l.starts_with("tidelog_head "))?.to_owned();
+        let is_head =
+            |line: &&str| line.starts_with("tidelog_head{") || line.starts_with("tidelog_head ");
+        let line = text.lines().find(is_head)?.to_owned();
         line.rsplit(' ').next()?.parse::<f64>().ok()
     };
     let kit = |arguments: &[&str]| {
@@ -236,7 +240,14 @@ fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
     scene.append_soon("eu");
     scene.synced();
 
-    let node = ["drain", "node-eu", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=90s"];
+    let node = [
+        "drain",
+        "node-eu",
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        "--force",
+        "--timeout=90s",
+    ];
     scene.at("eu").run(&node).unwrap().done().unwrap();
     // The operator has gone as well: its node is the only one.
     until("its pod waits for a node", || {

@@ -156,9 +156,17 @@ impl Scene {
 
     /// The same by the context of that location alone: the other cluster may be away.
     pub fn append_by(&self, location: &str) {
-        let whose = ["--namespace", &self.namespace, "append", "--location", location];
+        let whose = [
+            "--namespace",
+            &self.namespace,
+            "append",
+            "--location",
+            location,
+        ];
         let event = ["--type", "Placed", "--data", "{}"];
-        let answer = self.clusters.tidelog_at(&[location], &[&whose[..], &event].concat());
+        let answer = self
+            .clusters
+            .tidelog_at(&[location], &[&whose[..], &event].concat());
         answer.unwrap().done().unwrap();
     }
 

@@ -85,7 +85,12 @@ fn one_cluster_has_all_locations_and_pods_get_sidecars_by_a_label() {
     until("a pod with a sidecar", || {
         eu.apply(APPLICATION).ok()?.success.then_some(())
     });
-    let wait = ["wait", "--for=condition=Complete", "job/application", "--timeout=90s"];
+    let wait = [
+        "wait",
+        "--for=condition=Complete",
+        "job/application",
+        "--timeout=90s",
+    ];
     let waited = eu.run(&wait).unwrap();
     let said = eu.run(&["describe", "job,pods", "-l", "job-name=application"]);
     assert!(waited.success, "{} {}", waited.errors, said.unwrap().output);

@@ -172,14 +172,7 @@ fn an_application_with_an_injected_sidecar_appends_here_and_is_read_there() {
         &["--set", &format!("test.namespace={}", scene.namespace)],
     );
     assert_eq!(revision(), before);
-    let test = [
-        "test",
-        "tidelog",
-        "--namespace",
-        SYSTEM,
-        "--timeout",
-        "90s",
-    ];
+    let test = ["test", "tidelog", "--namespace", SYSTEM, "--timeout", "90s"];
     scene.clusters.helm("eu", &test).unwrap().done().unwrap();
     let read = ["logs", "tidelog-test", "--container=read"];
     let read = scene.at("eu").run(&read).unwrap().done().unwrap();
