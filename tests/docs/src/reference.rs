@@ -6,10 +6,12 @@
 pub mod api;
 pub mod cli;
 pub mod conditions;
+pub mod crds;
 pub mod edges;
 pub mod errors;
 pub mod limits;
 pub mod manifests;
+pub mod rbac;
 
 use std::fs;
 use std::path::Path;
@@ -46,6 +48,8 @@ pub fn pages() -> Result<Vec<Page>> {
         page("docs/reference/limits.md", &limits::page()?),
         page("docs/reference/edge-states.md", &edges::page()),
         page("docs/reference/conditions.md", &conditions::page()?),
+        page("docs/reference/crds.md", &crds::page()?),
+        page("docs/reference/rbac.md", &rbac::page()?),
     ])
 }
 

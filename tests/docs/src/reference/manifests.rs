@@ -11,13 +11,13 @@ use super::cell;
 const HEAD: &str = "\
 # Manifests
 
-Two kinds, the same for `tidelog dev`, `tidelog plan` and Kubernetes. The definitions for a cluster are in [crds](../../crds); this page is written
-from the same schema. How links and filters behave is told in [topology and filters](../guides/topology-and-filters.md).
+Two kinds, the same for `tidelog dev`, `tidelog plan` and Kubernetes. The definitions for a cluster are in [crds](../../crds), and their columns, keys and rules in CEL on a [page of their own](crds.md); this
+page is written from the same schema. How links and filters behave is told in [topology and filters](../guides/topology-and-filters.md).
 
 An unknown field of these kinds is an error that names file, line and field. Documents of other kinds, `status`, and metadata that servers write are
 skipped. `tidelog dev` has no use for `storage`, `replicas`, `tls` (except `insecure`), `expose`, `template` and `deletionPolicy`, and says so once.
 
-Bounds are inclusive. `[]` marks the items of a list, `{}` the values of a map.
+Bounds are inclusive. `[]` marks the items of a list, `{}` the values of a map; a text with a pattern behind it has to match that regular expression.
 ";
 
 /// The page.
@@ -128,7 +128,16 @@ fn kind(field: &Value) -> String {
     };
     match field["type"].as_str() {
         Some("string") if field["format"] == "date-time" => "time (RFC 3339)".to_owned(),
-        Some("string") => format!("text{}", bounds("minLength", "maxLength", " characters")),
+        Some("string") => {
+            // Longer ones tell a reader nothing: the definition has them.
+            let pattern = field["pattern"].as_str().filter(|p| p.len() <= 80);
+            let pattern = pattern.map(|pattern| format!(", `{}`", cell(pattern)));
+            format!(
+                "text{}{}",
+                bounds("minLength", "maxLength", " characters"),
+                pattern.unwrap_or_default()
+            )
+        }
         Some("integer") => format!("number{}", bounds("minimum", "maximum", "")),
         Some("boolean") => "true or false".to_owned(),
         Some("array") => {
