@@ -2,7 +2,7 @@
 
 use std::env;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
@@ -76,6 +76,16 @@ impl Clusters {
     /// Whether nodes, networks and volumes may be broken: not those of somebody else.
     pub fn are_ours(&self) -> bool {
         self.script.is_some()
+    }
+
+    /// The file with the contexts of both.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The folder with `kubectl` and `helm`.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// The context of location `eu` or `us`.

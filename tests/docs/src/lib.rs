@@ -17,6 +17,17 @@ pub mod workplace;
 
 use std::path::PathBuf;
 
+/// Pages whose commands are run on two real clusters, by `make test-cluster`.
+pub const CLUSTER_PAGES: [&str; 7] = [
+    "docs/guides/kubernetes/application.md",
+    "docs/guides/kubernetes/gitops.md",
+    "docs/guides/kubernetes/install.md",
+    "docs/guides/kubernetes/security.md",
+    "docs/guides/kubernetes/two-clusters.md",
+    "docs/guides/kubernetes/uninstall.md",
+    "docs/guides/kubernetes/upgrade.md",
+];
+
 /// The checkout that this crate was built in.
 pub fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))

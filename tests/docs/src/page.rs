@@ -2,7 +2,8 @@
 //!
 //! A fenced block `console` is a terminal: a line that begins with `$ ` is typed (lines that begin with `> ` right below it belong to it),
 //! what follows is the answer. `^C` in an answer means that somebody pressed it there; a block that begins with `^C` means the program that a
-//! block above left running. In an answer a line `...` stands for any number of lines and `...` within a line for any text.
+//! block above left running. In an answer a line `...` stands for any number of lines and `...` within a line for any text. On a page about
+//! Kubernetes a command that ends with `# not run: WHY` is shown and not run.
 
 use anyhow::{Context as _, Result, ensure};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
@@ -21,6 +22,14 @@ pub struct Step {
     pub answer: Vec<String>,
     /// What follows an interruption; `None` without one.
     pub after_interrupt: Option<Vec<String>>,
+}
+
+impl Step {
+    /// Why it is shown and not run, if it says so: a cluster of the tests does not have what it takes.
+    pub fn not_run(&self) -> Option<&str> {
+        let (_, why) = self.command.as_ref()?.split_once("# not run: ")?;
+        Some(why.trim())
+    }
 }
 
 /// The steps of a page, in order.
@@ -137,6 +146,17 @@ mod tests {
                 (18, Some("tail"), "event".to_owned(), Some("bye".to_owned())),
             ]
         );
+    }
+
+    #[test]
+    fn knows_what_is_shown_and_not_run() {
+        let page = "```console\n$ one\n$ two   # not run: no such cloud\n```\n";
+        let why: Vec<Option<String>> = steps(page)
+            .unwrap()
+            .iter()
+            .map(|step| step.not_run().map(str::to_owned))
+            .collect();
+        assert_eq!(why, [None, Some("no such cloud".to_owned())]);
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Every command shown in README and guides, run in order against a real development network.
+//! Every command shown in README and guides, run in order against a real development network; those about Kubernetes are run by the tests of whole clusters.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use tidelog_docs_tests::{page, root, runner};
+use tidelog_docs_tests::{CLUSTER_PAGES, page, root, runner};
 
 /// One test per page, so that they run beside each other and fail apart.
 macro_rules! pages {
@@ -44,6 +44,7 @@ fn no_page_shows_a_command_that_is_not_run() -> Result<()> {
     }
     let run = PAGES
         .iter()
+        .chain(&CLUSTER_PAGES)
         .map(ToString::to_string)
         .collect::<BTreeSet<_>>();
     ensure!(

@@ -174,7 +174,16 @@ pub const TABLE: &[Row] = &[
         "tests/cluster",
         Rank::Test,
         &[
-            API, BUILD, CONTROLLER, WEBHOOK, MANIFEST, CONFIG, PROTO, SERVER, STORE,
+            API,
+            BUILD,
+            CONTROLLER,
+            WEBHOOK,
+            MANIFEST,
+            CONFIG,
+            PROTO,
+            SERVER,
+            STORE,
+            "tests/docs",
         ],
     ),
     row(

@@ -5,6 +5,7 @@
 
 mod faults;
 mod leaving;
+mod pages;
 mod scene;
 mod single;
 mod two_locations;

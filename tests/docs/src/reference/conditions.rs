@@ -32,12 +32,13 @@ Where a resource has several locations or edges in one cluster, a condition is t
 ";
 
 /// Words in CamelCase in the code that are no reasons: conditions, kinds, phases of pods, shapes.
-const NO_REASONS: [&str; 29] = [
+const NO_REASONS: [&str; 31] = [
     "Accepted",
     "Available",
     "Certificate",
     "CertificatesReady",
     "ConfigMap",
+    "Delete",
     "Dense",
     "EndpointReady",
     "Event",
@@ -55,6 +56,7 @@ const NO_REASONS: [&str; 29] = [
     "Reconciling",
     "Recovered",
     "ReplicationLink",
+    "Retain",
     "Secret",
     "Service",
     "Stalled",
