@@ -13,7 +13,7 @@ const HEAD: &str = "\
 # Rights of the operator
 
 Every rule that the chart gives to the service account of the operator (`rbac.create`), and what it is for. With `watchNamespace` the first table is a Role in that namespace, otherwise a ClusterRole. The pods of a location have no
-token of a service account, and no rights at all. What a person needs for `tidelog --context` is in [security](../guides/kubernetes/security.md#who-may-read-what).
+token of a service account, and no rights at all. What a person needs for `--context` of the command line is in [security](../guides/kubernetes/security.md#who-may-read-what).
 
 `list` and `watch` of Secrets is not among them: the operator reads the Secrets that a log names, and its own, by name.
 ";

@@ -103,6 +103,7 @@ const GIVEN: &[(&str, &[&str], &[&str])] = &[
     ),
     ("", &["secrets"], &["get", "create", "patch"]),
     ("", &["pods"], &["get", "list", "watch"]),
+    ("", &["persistentvolumeclaims"], &["get"]),
     ("events.k8s.io", &["events"], &["create", "patch"]),
 ];
 
@@ -154,12 +155,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_the_chart_is_asked_for() {
-        // Only made where somebody wants monitoring, whose kinds need not be there.
+        // Only made where somebody wants monitoring, whose kinds need not be there, or sidecars by a label.
         let optional = [
             "ConfigMap",
             "ServiceMonitor",
             "PodMonitor",
             "PrometheusRule",
+            "MutatingWebhookConfiguration",
         ];
         let mut kinds = BTreeSet::new();
         for entry in fs::read_dir(templates()).unwrap() {

@@ -85,7 +85,7 @@ fn one_reason_is_told_once_at_the_bottom_of_things_with_its_hint() {
     let (level, check, what) = &lines[0];
     assert_eq!(*level, Level::Fail);
     assert_eq!(check, "log: StorageReady=False SecretNotFound: a sentence");
-    assert!(what.starts_with("create the Secret"), "{what}");
+    assert!(what.starts_with("Create the Secret"), "{what}");
     assert_eq!(lines[1].0, Level::Warn);
 }
 
