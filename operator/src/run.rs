@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
 use tidelog_controller::{METRICS_PREFIX, Metrics};
-use tidelog_webhook::Webhook;
+use tidelog_webhook::{Webhook, WebhookOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -55,18 +55,9 @@ async fn operate(args: Args) -> Result<()> {
         () = ends.any() => return Ok(()),
     }
     // Every replica serves it, elected or not.
-    let webhook = match args.webhook() {
-        Some(options) => {
-            let starting = Webhook::start(client.clone(), options);
-            let started = tokio::select! {
-                started = starting => started?,
-                () = ends.any() => return Ok(()),
-            };
-            tracing::info!(address = %started.address(), "the webhook is served");
-            Some(started)
-        }
-        None => None,
-    };
+    let webhook = args
+        .webhook()
+        .map(|options| tokio::spawn(inject(client.clone(), options)));
     ready.store(true, Ordering::Relaxed);
     let mut leader = None;
     if !args.no_leader_election {
@@ -108,7 +99,9 @@ async fn operate(args: Args) -> Result<()> {
         }
     }
     drop(stop);
-    drop(webhook);
+    if let Some(webhook) = webhook {
+        webhook.abort();
+    }
     if tokio::time::timeout(FAREWELL, &mut working).await.is_err() {
         tracing::warn!("a visit did not end in {FAREWELL:?}; the next operator begins it again");
         working.abort();
@@ -117,6 +110,18 @@ async fn operate(args: Args) -> Result<()> {
         leader.resign().await;
     }
     Ok(())
+}
+
+/// Serves the webhook until it is aborted. What it lacks holds up no log.
+async fn inject(client: Client, options: WebhookOptions) {
+    match Webhook::start(client, options).await {
+        Ok(served) => {
+            tracing::info!(address = %served.address(), "the webhook is served");
+            std::future::pending::<()>().await;
+            drop(served);
+        }
+        Err(error) => tracing::error!(%error, "the webhook is not served"),
+    }
 }
 
 /// Name of the lease: two locations in one cluster have two operators.

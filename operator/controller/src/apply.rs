@@ -97,9 +97,7 @@ pub(crate) async fn apply(
 
 /// Refuses what is somebody else's, by its owner or else by its labels.
 fn may_be_written(log: &EventLog, wanted: &Value, found: &ObjectMeta) -> Result<(), Error> {
-    let owners = found.owner_references.iter().flatten();
-    let owner = { owners }.find(|owner| owner.controller == Some(true));
-    if owner.is_some() && owner.map(|o| &o.uid) == log.metadata.uid.as_ref() {
+    if whose::is_owned(found, log) {
         return Ok(());
     }
     let label = |key: &str| {
@@ -109,10 +107,10 @@ fn may_be_written(log: &EventLog, wanted: &Value, found: &ObjectMeta) -> Result<
     let names = Names::new(&label("tidelog.dev/log"), &label("tidelog.dev/location"));
     let kind = wanted["kind"].as_str().unwrap_or_default();
     whose::check(kind, found, &names)?;
-    match owner {
-        Some(_) => Err(Error::Leaving(key(wanted))),
-        None => Ok(()),
+    if whose::is_leaving(found, log) {
+        return Err(Error::Leaving(key(wanted)));
     }
+    Ok(())
 }
 
 /// Whether an object is there.

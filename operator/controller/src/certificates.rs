@@ -67,8 +67,8 @@ impl Looks {
         looks.insert(key, look);
     }
 
-    /// The last one, however old: what is there goes on while something has to be mended.
-    pub(crate) fn last(&self, log: &EventLog, location: &Location) -> Option<Arc<Known>> {
+    /// The last one, however old.
+    fn last(&self, log: &EventLog, location: &Location) -> Option<Arc<Known>> {
         let uid = log.metadata.uid.clone().unwrap_or_default();
         let looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let look = looks.get(&(uid, location.name.clone()))?;
@@ -133,6 +133,35 @@ pub(crate) async fn provide(
         .certificates
         .keep(key, generation, Arc::clone(&known));
     Ok(Some(known))
+}
+
+/// What is still good while something has to be mended: what was found last, or what does not need the authority's key.
+pub(crate) async fn left(
+    context: &Context,
+    log: &EventLog,
+    location: &Location,
+) -> Option<Arc<Known>> {
+    if way(log) == Way::Insecure {
+        return None;
+    }
+    if let Some(last) = context.certificates.last(log, location) {
+        return Some(last);
+    }
+    let name = log.metadata.name.as_deref().unwrap_or_default();
+    let names = Names::new(name, &location.name);
+    let (told, own) = (names.vouching(), names.admin());
+    let authority = config_map(context, log, &told, AUTHORITY_KEY)
+        .await
+        .ok()??;
+    let admin = secret::own(context, log, &names, &own).await.ok()??;
+    let admin = pair(&admin.data)?;
+    let place = Place {
+        context,
+        log,
+        location,
+        names: &names,
+    };
+    place.known(&authority, admin).ok().map(Arc::new)
 }
 
 /// A location whose certificates are looked at.
@@ -297,7 +326,7 @@ fn pair(data: &Data) -> Option<Pair> {
 
 /// What is there, if it goes on to be what it should.
 fn usable(data: &Data, authority: &str, identity: &Identity, now: i64) -> Option<Pair> {
-    let pair = pair(data)?;
+    let pair = pair(data).filter(Pair::is_one)?;
     let (validity, uri) = examine(&pair.certificate).ok()?;
     let is_ours = secret::text(data, AUTHORITY_KEY)? == authority;
     let is_good = is_ours && uri? == identity.to_string() && !validity.is_ending(now);

@@ -78,14 +78,14 @@ async fn is_new(context: &Context, log: &EventLog, names: &Names) -> Result<(), 
     Err(Error::refused("PasswordLost", why))
 }
 
-/// Whether a StatefulSet that is not wanted any more may go; those of sidecars may at once. A database waits until the pods that use another one are up, and
-/// its volume is taken out of what goes with it: nobody has said that the log may go.
+/// Whether an object that is not wanted any more may go; what is of no database may at once. A database, with the name that leads to it, waits until the pods
+/// that use another one are up, and its volume is taken out of what goes with it: nobody has said that the log may go.
 pub(crate) async fn may_go(
     context: &Context,
     log: &EventLog,
-    set: &PartialObjectMeta<DynamicObject>,
+    (kind, object): (&str, &PartialObjectMeta<DynamicObject>),
 ) -> Result<bool, Error> {
-    let label = |key: &str| set.labels().get(key).cloned().unwrap_or_default();
+    let label = |key: &str| object.labels().get(key).cloned().unwrap_or_default();
     if label("app.kubernetes.io/component") != "postgres" {
         return Ok(true);
     }
@@ -98,7 +98,10 @@ pub(crate) async fn may_go(
     if users.is_some_and(|users| !is_rolled_out(&users)) {
         return Ok(false);
     }
-    let name = set.name_any();
+    if kind != "StatefulSet" {
+        return Ok(true);
+    }
+    let name = object.name_any();
     let found = sets.get_opt(&name).await;
     let found = found.map_err(Error::api(format!("look at StatefulSet {name}")))?;
     let policy = found.and_then(|set| {

@@ -63,8 +63,8 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             Ok(None) => {}
             Err(error) => {
                 troubles.add(Trouble::Certificates, &location.name, error);
-                let last = context.certificates.last(&log, location);
-                certified.extend(last.map(|known| (location.name.clone(), known)));
+                let left = certificates::left(&context, &log, location).await;
+                certified.extend(left.map(|known| (location.name.clone(), known)));
             }
         }
     }

@@ -42,8 +42,8 @@ pub(crate) async fn prune(
             {
                 continue;
             }
-            // With a database a volume could go.
-            if kind == "StatefulSet" && !database::may_go(context, log, &object).await? {
+            // A database is in use for longer than it is wanted, and with it a volume could go.
+            if !database::may_go(context, log, (kind, &object)).await? {
                 is_done = false;
                 continue;
             }

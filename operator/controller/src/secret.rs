@@ -52,6 +52,9 @@ pub(crate) async fn own(
         return Ok(None);
     };
     whose::check("Secret", &secret.metadata, names)?;
+    if whose::is_leaving(&secret.metadata, log) {
+        return Err(Error::Leaving(format!("Secret {name}")));
+    }
     Ok(Some(Own {
         uid: secret.metadata.uid,
         data: data(secret.data),

@@ -1,6 +1,7 @@
 //! Whose an object is that is there already: nothing of somebody else is ever written over.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use tidelog_api::EventLog;
 use tidelog_build::Names;
 
 use crate::error::Error;
@@ -28,6 +29,21 @@ pub(crate) fn check(kind: &str, found: &ObjectMeta, names: &Names) -> Result<(),
         kind.to_lowercase()
     );
     Err(Error::refused("NameTaken", why))
+}
+
+/// Whether it is controlled by something else than this log: by an earlier one of its name, whose objects are still being deleted.
+pub(crate) fn is_leaving(found: &ObjectMeta, log: &EventLog) -> bool {
+    let owners = found.owner_references.iter().flatten();
+    let owner = { owners }.find(|owner| owner.controller == Some(true));
+    owner.is_some_and(|owner| Some(&owner.uid) != log.metadata.uid.as_ref())
+}
+
+/// Whether this log controls it.
+pub(crate) fn is_owned(found: &ObjectMeta, log: &EventLog) -> bool {
+    let owners = found.owner_references.iter().flatten();
+    { owners }.any(|owner| {
+        owner.controller == Some(true) && Some(&owner.uid) == log.metadata.uid.as_ref()
+    })
 }
 
 #[cfg(test)]

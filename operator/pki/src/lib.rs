@@ -8,7 +8,7 @@ use std::time::Duration;
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType,
 };
 use thiserror::Error;
 use tidelog_model::Identity;
@@ -25,6 +25,20 @@ pub struct Pair {
     pub certificate: String,
     /// The private key, PKCS #8.
     pub key: String,
+}
+
+impl Pair {
+    /// Whether the key is that of the certificate.
+    pub fn is_one(&self) -> bool {
+        let Ok(key) = KeyPair::from_pem(&self.key) else {
+            return false;
+        };
+        let pem = x509_parser::pem::parse_x509_pem(self.certificate.as_bytes());
+        pem.is_ok_and(|(_, pem)| {
+            pem.parse_x509()
+                .is_ok_and(|parsed| parsed.public_key().raw == key.subject_public_key_info())
+        })
+    }
 }
 
 impl std::fmt::Debug for Pair {
@@ -256,6 +270,17 @@ mod tests {
         assert!(!validity.is_ending(600));
         assert!(validity.is_ending(601));
         assert!(validity.is_ending(10_000));
+    }
+
+    #[test]
+    fn a_key_belongs_to_its_certificate_only() {
+        let made = |name| Authority::generate(name, Validity::starting(0, DAY)).unwrap();
+        let (one, other) = (made("eu").pair().clone(), made("us").pair().clone());
+        assert!(one.is_one());
+        for key in [other.key, String::new(), "nothing".to_owned()] {
+            let certificate = one.certificate.clone();
+            assert!(!Pair { certificate, key }.is_one());
+        }
     }
 
     #[test]

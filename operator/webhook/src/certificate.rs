@@ -17,6 +17,8 @@ use crate::server::{WebhookError, WebhookOptions};
 /// How long a certificate counts; the next one is made when a third of that is left.
 const LIFETIME: Duration = Duration::from_hours(24 * 365);
 const FIELD_MANAGER: &str = "tidelog-operator";
+/// The label of what the operator has made.
+const OURS: &str = "app.kubernetes.io/managed-by";
 /// Keys of the Secret.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
@@ -30,10 +32,12 @@ pub(crate) struct Serving {
     authorities: String,
 }
 
-/// The certificate that is there, or a new one where none is, or where it is about to end.
+/// The certificate that is there, or a new one where none is, or where it is about to end. The authority of the one that is served now stays known: other
+/// replicas serve it for a while.
 pub(crate) async fn provide(
     client: &Client,
     options: &WebhookOptions,
+    served: Option<&Serving>,
 ) -> Result<Serving, WebhookError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &options.namespace);
     let name = &options.secret;
@@ -42,11 +46,20 @@ pub(crate) async fn provide(
         move |error| WebhookError::Api(what, Box::new(error))
     };
     let found = api.get_opt(name).await.map_err(failed("look at"))?;
+    let is_ours = |secret: &Secret| {
+        secret
+            .labels()
+            .get(OURS)
+            .is_some_and(|by| by == FIELD_MANAGER)
+    };
+    if found.as_ref().is_some_and(|found| !is_ours(found)) {
+        return Err(WebhookError::Foreign(name.clone()));
+    }
     let before = found.as_ref().and_then(serving);
     if let Some(before) = before.clone().filter(|s| is_good(s, &options.host())) {
         return Ok(before);
     }
-    let made = make(&options.host(), before.as_ref())?;
+    let made = make(&options.host(), before.as_ref().or(served))?;
     let data = [
         (CERTIFICATE, &made.pair.certificate),
         (KEY, &made.pair.key),
@@ -59,7 +72,7 @@ pub(crate) async fn provide(
             // Whoever was faster is not written over.
             resource_version: found.as_ref().and_then(ResourceExt::resource_version),
             labels: Some(BTreeMap::from([(
-                "app.kubernetes.io/managed-by".to_owned(),
+                OURS.to_owned(),
                 FIELD_MANAGER.to_owned(),
             )])),
             ..ObjectMeta::default()
@@ -119,6 +132,7 @@ fn is_good(serving: &Serving, host: &str) -> bool {
         return false;
     };
     !validity.is_ending(now)
+        && serving.pair.is_one()
         && name.as_deref() == Some(host)
         && authorities(&serving.authorities).is_ok()
 }

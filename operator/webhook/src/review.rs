@@ -24,6 +24,18 @@ pub(crate) enum Refused {
         known: String,
     },
     #[error(
+        "this cluster has location {here} and not {location}, which label {INJECT_LOCATION_LABEL} asks for"
+    )]
+    NotHere { here: String, location: String },
+    #[error(
+        "EventLog {log} has no active location {here}, which is that of this cluster; it has {known}"
+    )]
+    NoneHere {
+        log: String,
+        here: String,
+        known: String,
+    },
+    #[error(
         "EventLog {log} has several locations here; choose one of {known} with label {INJECT_LOCATION_LABEL}"
     )]
     WhichLocation { log: String, known: String },
@@ -46,14 +58,25 @@ fn location(log: &EventLog, said: Option<&str>, here: &str) -> Result<String, Re
         .map(|l| l.name.as_str())
         .collect();
     let known = active.join(", ");
-    match said.or(Some(here).filter(|here| *here != "*")) {
-        Some(said) if active.contains(&said) => Ok(said.to_owned()),
-        Some(said) => Err(Refused::NoLocation {
+    let (here, said) = (Some(here).filter(|here| *here != "*"), said);
+    match (said, here) {
+        (Some(said), _) if !active.contains(&said) => Err(Refused::NoLocation {
             log: name,
             location: said.to_owned(),
             known,
         }),
-        None => match active[..] {
+        (Some(said), Some(here)) if said != here => Err(Refused::NotHere {
+            here: here.to_owned(),
+            location: said.to_owned(),
+        }),
+        (Some(said), _) => Ok(said.to_owned()),
+        (None, Some(here)) if active.contains(&here) => Ok(here.to_owned()),
+        (None, Some(here)) => Err(Refused::NoneHere {
+            log: name,
+            here: here.to_owned(),
+            known,
+        }),
+        (None, None) => match active[..] {
             [one] => Ok(one.to_owned()),
             _ => Err(Refused::WhichLocation { log: name, known }),
         },
@@ -142,7 +165,10 @@ mod tests {
             of(json!({INJECT_LOCATION_LABEL: "mars"}), "*"),
             "label tidelog.dev/inject-location=mars: EventLog orders has no such active location; it has eu, us"
         );
-        assert!(of(json!({}), "ap").contains("has no such active location"));
+        assert!(of(json!({}), "ap").contains("no active location ap"));
+        assert!(
+            of(json!({INJECT_LOCATION_LABEL: "us"}), "eu").contains("has location eu and not us")
+        );
         let taken = json!({"metadata": {}, "spec": {"containers": [{"name": "tidelog"}]}});
         let taken = injected(&taken, &both, ("eu", "sidecar:1")).unwrap_err();
         assert!(matches!(taken, Refused::Inject(InjectError::NameTaken)));

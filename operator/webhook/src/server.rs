@@ -75,6 +75,11 @@ pub enum WebhookError {
         "Secret {0} holds no certificate with its key and authority; delete it, and another one is made"
     )]
     Secret(String),
+    /// Somebody else's.
+    #[error(
+        "Secret {0} belongs to something else: rename or delete it, or take another name with --webhook-service"
+    )]
+    Foreign(String),
     /// What TLS is spoken with.
     #[error("the certificate of the webhook cannot be used: {0}")]
     Certificate(io::Error),
@@ -105,7 +110,7 @@ impl Webhook {
         let address = listener.local_addr();
         let address = address.map_err(|error| WebhookError::Listen(options.listen, error))?;
         let serving = loop {
-            match certificate::provide(&client, &options).await {
+            match certificate::provide(&client, &options, None).await {
                 Ok(serving) => break serving,
                 Err(error) => tracing::warn!(%error, "the webhook is not served yet"),
             }
@@ -168,7 +173,7 @@ async fn look(
 ) {
     loop {
         let looked = async {
-            let found = certificate::provide(&client, &options).await?;
+            let found = certificate::provide(&client, &options, Some(&serving)).await?;
             // First the trust, then what has to be trusted.
             certificate::tell(&client, &options, &found).await?;
             if found != serving {
@@ -226,7 +231,9 @@ async fn decide(
         return Ok(None);
     };
     let pod: Value = serde_json::to_value(pod).map_err(|error| error.to_string())?;
-    let Some(name) = label(&pod, INJECT_LABEL) else {
+    // A pod of a log has its sidecar, and no other one is to take its place.
+    let is_of_log = label(&pod, "app.kubernetes.io/managed-by") == Some("tidelog-operator");
+    let Some(name) = label(&pod, INJECT_LABEL).filter(|_| !is_of_log) else {
         return Ok(None);
     };
     let namespace = request.namespace.clone().unwrap_or_default();

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -26,7 +27,7 @@ pub(crate) enum Ended {
 type InFlight<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A writer whose database has not answered for so many leases stops.
-const CUT_OFF_LEASES: u32 = 2;
+pub(crate) const CUT_OFF_LEASES: u32 = 2;
 
 /// Under which nonce it was looked, whether the lease was renewed, and which database did it.
 type Look = (u64, Result<(bool, InstanceId), StoreError>);
@@ -58,8 +59,12 @@ pub(crate) struct Driver<'a> {
     shut_down: bool,
     /// Nobody is left who could ask for anything.
     alone: bool,
-    /// When the database said last that the lease is held here.
-    answered: tokio::time::Instant,
+    /// Since when the database owes an answer; a process that stood still has not asked meanwhile.
+    asked: Option<tokio::time::Instant>,
+    /// It has not come.
+    is_cut_off: bool,
+    /// Somebody else may have held the lease since this writer began.
+    others: Arc<AtomicBool>,
 }
 
 impl<'a> Driver<'a> {
@@ -87,7 +92,9 @@ impl<'a> Driver<'a> {
             stopped: None,
             shut_down: false,
             alone: false,
-            answered: tokio::time::Instant::now(),
+            asked: None,
+            is_cut_off: false,
+            others: Arc::default(),
         }
     }
 
@@ -109,7 +116,7 @@ impl<'a> Driver<'a> {
                 input = wait(&mut self.in_flight) => {
                     self.in_flight = None;
                     if matches!(input, Input::Committed(Ok(())) | Input::Resolved(Ok(_))) {
-                        self.answered = tokio::time::Instant::now();
+                        self.asked = None;
                     }
                     self.measure(&input);
                     // What arrived meanwhile joins the next batch.
@@ -138,8 +145,9 @@ impl<'a> Driver<'a> {
                 }
                 _ = lease.tick() => {
                     self.keep_lease();
-                    if self.answered.elapsed() > self.supervisor.options.lease_ttl * CUT_OFF_LEASES {
-                        self.cut_off();
+                    let silent = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+                    if silent > self.supervisor.options.lease_ttl * CUT_OFF_LEASES {
+                        self.cut_off(silent);
                     }
                     self.handle(Input::Tick);
                 }
@@ -372,11 +380,12 @@ impl<'a> Driver<'a> {
         let mine = self.nonces.clone();
         self.nonces.push(nonce);
         let options = self.supervisor.options.clone();
+        let others = Arc::clone(&self.others);
         self.start(async move {
             tokio::time::sleep(pause).await;
             let look = async {
                 // Not mine in between: another writer may have written what a fail-over has lost since.
-                let (outcome, alone) = take_lease(&options, &mine, &lease).await?;
+                let (outcome, alone) = take_lease(&options, &mine, &lease, &others).await?;
                 let hash_at_planned_head = store.hash_at(planned_head).await?;
                 Ok(match outcome {
                     LeaseOutcome::Acquired(state) => Resolution {
@@ -397,6 +406,7 @@ impl<'a> Driver<'a> {
 
     /// Renews the lease and looks whether the database is still the same one.
     fn keep_lease(&mut self) {
+        self.asked.get_or_insert_with(tokio::time::Instant::now);
         let resolving = self.in_flight.is_some() && self.resolve_pause > Duration::ZERO;
         if resolving || self.looking.is_some() {
             return;
@@ -421,7 +431,7 @@ impl<'a> Driver<'a> {
         }
         match found {
             Ok((true, instance)) if instance == self.instance => {
-                self.answered = tokio::time::Instant::now();
+                self.asked = None;
             }
             Ok((false, _)) => self.stop(StopReason::Fenced),
             Ok((true, instance)) => {
@@ -434,14 +444,13 @@ impl<'a> Driver<'a> {
 
     /// Another writer may be at work since the lease has run out. Nothing that this one does can be taken for its own any more, but who waits here would
     /// wait for ever: for an answer, or for news.
-    fn cut_off(&mut self) {
-        if mutant!("cut-off-writer-goes-on") {
+    fn cut_off(&mut self, silent: Duration) {
+        // Once: what it is waited for afterwards is a look at the outcome.
+        if self.is_cut_off || mutant!("cut-off-writer-goes-on") {
             return;
         }
-        let detail = format!(
-            "the database has not answered for {} s",
-            self.answered.elapsed().as_secs()
-        );
+        self.is_cut_off = true;
+        let detail = format!("the database has not answered for {} s", silent.as_secs());
         tracing::warn!(log = %self.supervisor.options.log, location = %self.supervisor.options.location, detail, "the writer stops: another one may be at work");
         self.supervisor.set_phase(LogPhase::Failing(detail.clone()));
         if self.commit_started.is_some() {

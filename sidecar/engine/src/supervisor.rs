@@ -5,7 +5,7 @@ mod lease;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use thiserror::Error;
@@ -20,7 +20,7 @@ use tidelog_store::{
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::driver::{Driver, Ended};
+use crate::driver::{CUT_OFF_LEASES, Driver, Ended};
 use crate::errors::Closed;
 use crate::log::{Command, LogCounters, LogPhase, LogStatus};
 use crate::options::LogOptions;
@@ -47,13 +47,15 @@ enum StartError {
 }
 
 /// What an earlier writer of this process knew when it stopped.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Legacy {
     memory: Memory,
     /// The event that proves a loss, if that is why it stopped.
     loss: Option<Box<FrameEvent>>,
     /// The lease was taken, or may have been taken, under one of these since.
     nonces: Vec<u64>,
+    /// Somebody else may have held it since.
+    others: AtomicBool,
 }
 
 /// How the life of a writer ended.
@@ -83,6 +85,8 @@ pub(crate) struct Supervisor {
     recovered: Option<Incarnation>,
     /// How long the writer still waits for lost events.
     pub(crate) recovering_for: Duration,
+    /// When another writer's lease was seen last.
+    stood_by: Option<Instant>,
     /// Raises that were not long ago: one is forgotten every minute.
     raises: u32,
     last_raise: Option<Instant>,
@@ -121,6 +125,7 @@ impl Supervisor {
             proven: None,
             recovered: None,
             recovering_for: Duration::ZERO,
+            stood_by: None,
             raises: 0,
             last_raise: None,
             ending,
@@ -197,11 +202,12 @@ impl Supervisor {
     }
 
     /// Says why the start failed and how long to wait.
-    fn explain(&self, error: &StartError, pause: &mut Duration) -> Duration {
+    fn explain(&mut self, error: &StartError, pause: &mut Duration) -> Duration {
         if let StartError::Held(lease) = error {
             self.publisher.close(Closed::NotWriter {
                 address: lease.address.clone(),
             });
+            self.stood_by = Some(Instant::now());
             self.set_phase(LogPhase::Standby {
                 owner: lease.owner.clone(),
                 address: lease.address.clone(),
@@ -210,6 +216,12 @@ impl Supervisor {
             return lease.remaining.clamp(LOOK_MIN, LOOK_MAX);
         }
         tracing::warn!(log = %self.options.log, location = %self.options.location, %error, "cannot serve, trying again");
+        // One look that fails says nothing of the writer; those who are led to it stay.
+        let is_recent = |at: Instant| at.elapsed() < self.options.lease_ttl * CUT_OFF_LEASES;
+        let is_standby = matches!(self.status.borrow().phase, LogPhase::Standby { .. });
+        if is_standby && self.stood_by.is_some_and(is_recent) {
+            return LOOK_MAX;
+        }
         self.set_phase(LogPhase::Failing(error.to_string()));
         *pause = (*pause * 2).min(Duration::from_secs(5));
         if *pause >= Duration::from_secs(1) {
@@ -390,11 +402,14 @@ impl Supervisor {
         let mine = self.legacy.nonces.clone();
         self.legacy.nonces.push(nonce);
         let lease = self.lease(nonce);
-        let taken = take_lease(&self.options, &mine, &lease);
+        if let Some(held) = self.still_held(&lease).await? {
+            return Err(StartError::Held(held));
+        }
+        let taken = take_lease(&self.options, &mine, &lease, &self.legacy.others);
         // A connection may be dead without anybody having noticed.
-        let (outcome, alone) = timeout(self.options.lease_ttl, taken).await.map_err(|_| {
-            StoreError::Unavailable("the database does not answer within a lease".into())
-        })??;
+        let (outcome, alone) = timeout(self.options.lease_ttl, taken)
+            .await
+            .map_err(|_| silent())??;
         if !alone {
             self.legacy.memory.not_alone();
         }
@@ -408,6 +423,18 @@ impl Supervisor {
                 Err(StartError::Held(lease))
             }
         }
+    }
+
+    /// The lease of somebody else, as a standby looks at it again and again: without a lock, so that one that stands still holds up nobody.
+    async fn still_held(&self, lease: &Lease) -> Result<Option<StoredLease>, StartError> {
+        if !matches!(self.status.borrow().phase, LogPhase::Standby { .. }) {
+            return Ok(None);
+        }
+        let state = timeout(lease.ttl, self.options.store.state());
+        let state = state.await.map_err(|_| silent())??;
+        let is_anothers =
+            |held: &StoredLease| held.owner != lease.owner && !held.remaining.is_zero();
+        Ok(state.lease.filter(is_anothers))
     }
 
     /// Runs the writer until it stops.
@@ -487,6 +514,10 @@ impl Supervisor {
             );
         }
     }
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable("the database does not answer within a lease".into())
 }
 
 fn head_of(state: &LogState) -> ProvenHead {

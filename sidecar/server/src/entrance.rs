@@ -49,7 +49,7 @@ impl Times {
             CancellationToken::new(),
         );
         let (times, now) = watch::channel(first);
-        let (found, reached) = watch::channel(true);
+        let (found, reached) = watch::channel(false);
         tokio::spawn(look(now.clone(), port, found));
         tokio::spawn(async move {
             while status.changed().await.is_ok() {
@@ -67,7 +67,7 @@ impl Times {
         Self { now, reached }
     }
 
-    /// Whether who comes in here finds a writer: here, or where this process leads to.
+    /// Whether there is another writer, and it can be reached.
     pub(crate) fn reached(&self) -> watch::Receiver<bool> {
         self.reached.clone()
     }
@@ -79,11 +79,21 @@ async fn look(
     port: u16,
     found: watch::Sender<bool>,
 ) {
+    // One that fails says little.
+    let mut failed_before = true;
     loop {
         let writer = now.borrow_and_update().0.clone();
         let is_there = match writer {
-            Some(host) => reach(&format!("{host}:{port}"), None).await.is_ok(),
-            None => true,
+            Some(host) => {
+                let failed = reach(&format!("{host}:{port}"), None).await.is_err();
+                let failed_twice = failed && failed_before;
+                failed_before = failed;
+                !failed_twice
+            }
+            None => {
+                failed_before = true;
+                false
+            }
         };
         found.send_if_modified(|before| std::mem::replace(before, is_there) != is_there);
         let changed = tokio::time::timeout(LOOK_EVERY, now.changed()).await;

@@ -148,13 +148,14 @@ pub(crate) fn parse(uri: &str) -> Result<PgConnectOptions, StoreError> {
 }
 
 /// What does not change while it runs.
-fn where_to(options: &PgConnectOptions) -> (String, u16, Option<String>) {
+fn where_to(options: &PgConnectOptions) -> (String, u16, String) {
     let host = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
         None => options.get_host().to_owned(),
     };
-    let database = options.get_database().map(str::to_owned);
-    (host, options.get_port(), database)
+    // What is left out is that of the user's name.
+    let database = options.get_database().unwrap_or(options.get_username());
+    (host, options.get_port(), database.to_owned())
 }
 
 /// `PostgreSQL at HOST:PORT, database NAME, user NAME`.

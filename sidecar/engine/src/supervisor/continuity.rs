@@ -11,7 +11,7 @@ use tidelog_model::{Incarnation, LineageEntry, Selector, VectorTime, mutant};
 use tidelog_store::{InstanceId, LogState, Raise, ReadQuery, StoreError};
 use tokio::time::Instant;
 
-use super::{Legacy, StartError, Supervisor};
+use super::{StartError, Supervisor};
 use crate::witness::Recorded;
 
 /// A number drawn from the clock is at most this far ahead of it; one farther ahead follows another one that is known.
@@ -39,7 +39,7 @@ impl Supervisor {
         let witness = self.options.witness.load()?;
         let known = witness.as_ref().map_or(Incarnation(0), |w| w.incarnation);
         self.check_proven().await?;
-        let Legacy { memory, loss, .. } = self.legacy.clone();
+        let (memory, loss) = (self.legacy.memory, self.legacy.loss.clone());
         if let Some(loss) = &loss {
             if self.lacks(&state, loss).await? {
                 return Ok((self.raise_late(nonce, state, known, loss).await?, true));

@@ -1,18 +1,25 @@
 //! Taking the lease, and knowing whether it was anybody else's in between.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tidelog_store::{Lease, LeaseOutcome, StoreError};
 use tokio::time::Instant;
 
 use crate::options::LogOptions;
 
-/// Takes the lease. True beside the outcome: nobody else has held it since it was taken under one of `mine`.
+/// Takes the lease. True beside the outcome: nobody else has held it since it was taken under one of `mine`. That somebody may have is kept in `others` for the
+/// next attempt: this one may take the lease and fail all the same, and the next one would find its own name.
 pub(crate) async fn take_lease(
     options: &LogOptions,
     mine: &[u64],
     lease: &Lease,
+    others: &AtomicBool,
 ) -> Result<(LeaseOutcome, bool), StoreError> {
     let since = Instant::now();
-    let alone = held_under(options, mine).await?.is_some();
+    if held_under(options, mine).await?.is_none() {
+        others.store(true, Ordering::Relaxed);
+    }
+    let alone = !others.load(Ordering::Relaxed);
     let outcome = options.store.acquire_lease(lease).await?;
     // What was renewed has not run out before it was taken anew.
     let alone =

@@ -267,3 +267,33 @@ async fn a_writer_whose_database_is_silent_stops_and_tells_whoever_waits() {
     assert_eq!(again.first_sequence, 2);
     assert_eq!(log.append(request("t")).await.unwrap().first_sequence, 3);
 }
+
+#[tokio::test]
+async fn a_writer_that_was_cut_off_still_finds_out_what_became_of_its_commit() {
+    let rig = Rig::new();
+    let store = Faulty::new(Rig::store());
+    let mut options = rig.options(store.clone(), "one");
+    options.limits.resolve_micros_max = 60_000_000;
+    let log = LogHandle::start(options);
+    assert!(log.wait_until_serving().await);
+    for gate in [Gate::Commit, Gate::Renew, Gate::Lease] {
+        store.hold(gate);
+    }
+    let waiting = log.submit(request("t")).await;
+    let mut status = log.status();
+    let failing = status.wait_for(|s| matches!(s.phase, LogPhase::Failing(_)));
+    let soon = Duration::from_secs(20);
+    tokio::time::timeout(soon, failing).await.unwrap().unwrap();
+    // Over more than one look at the lease.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    store.let_go();
+    let answer = tokio::time::timeout(soon, waiting.answer()).await.unwrap();
+    assert!(
+        !matches!(answer, Err(Refusal::OutcomeUnknown(_))),
+        "{answer:?}"
+    );
+    let serving = tokio::time::timeout(soon, log.wait_until_serving()).await;
+    assert!(serving.unwrap());
+    let next = log.append(request("t")).await.unwrap().first_sequence;
+    assert_eq!(next, if answer.is_ok() { 2 } else { 1 });
+}

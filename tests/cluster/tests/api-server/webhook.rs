@@ -77,7 +77,10 @@ fn configuration(namespace: &str, address: SocketAddr) -> Value {
             "failurePolicy": "Fail",
             "reinvocationPolicy": "IfNeeded",
             "timeoutSeconds": 5,
-            "objectSelector": {"matchExpressions": [{"key": "tidelog.dev/inject", "operator": "Exists"}]},
+            "objectSelector": {"matchExpressions": [
+                {"key": "tidelog.dev/inject", "operator": "Exists"},
+                {"key": "app.kubernetes.io/managed-by", "operator": "NotIn", "values": ["tidelog-operator"]},
+            ]},
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
             "clientConfig": {"url": format!("https://localhost:{}/inject", address.port())},

@@ -69,6 +69,19 @@ struct Place<'a> {
     folder: String,
 }
 
+/// Keys of Secrets whose values are names: those of a database, and public certificates.
+const NAMES: [&str; 9] = [
+    "ca.crt",
+    "database",
+    "dbname",
+    "host",
+    "port",
+    "tls.crt",
+    "user",
+    "username",
+    "namespace",
+];
+
 impl Place<'_> {
     fn path(&self, rest: &str) -> String {
         format!("{}/{rest}", self.folder)
@@ -257,7 +270,9 @@ impl Place<'_> {
             let data = found.as_ref().and_then(|object| object["data"].as_object());
             let keys: Vec<&String> = data.into_iter().flat_map(|data| data.keys()).collect();
             if kind == kinds::SECRETS {
-                for value in data.into_iter().flat_map(|data| data.values()) {
+                // What names a database or a person stands elsewhere as well, and is no secret.
+                let kept = data.into_iter().flatten();
+                for (_, value) in kept.filter(|(key, _)| !NAMES.contains(&key.as_str())) {
                     bundle
                         .redactor
                         .learn_encoded(value.as_str().unwrap_or_default());
