@@ -48,6 +48,8 @@ struct Remembered {
     written: HashMap<String, Instant>,
     /// Visits in a row that failed, by uid.
     failures: HashMap<String, u32>,
+    /// Locations whose writer this operator has heard, by uid of their log.
+    heard: HashMap<String, HashSet<String>>,
 }
 
 impl Context {
@@ -81,6 +83,16 @@ impl Context {
     /// Whether this operator may not have heard of everybody yet.
     pub(crate) fn is_listening(&self) -> bool {
         self.begun.elapsed() < LISTEN_FIRST
+    }
+
+    /// Remembers that a writer was heard. Whether it was heard now or may simply not have been heard yet: silence of one that was is news at once.
+    pub(crate) fn may_be_told(&self, log: &str, location: &str, is_heard: bool) -> bool {
+        let mut remembered = self.lock();
+        let heard = remembered.heard.entry(log.to_owned()).or_default();
+        if is_heard {
+            heard.insert(location.to_owned());
+        }
+        heard.contains(location) || !self.is_listening()
     }
 
     /// A log with its links, as they are known now.
@@ -179,6 +191,9 @@ impl Context {
             .retain(|uid, _| uids.contains(uid.as_str()));
         remembered
             .failures
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered
+            .heard
             .retain(|uid, _| uids.contains(uid.as_str()));
         drop(remembered);
         self.certificates.retain(|uid| uids.contains(uid));

@@ -69,8 +69,12 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
         edges: &edges,
     };
     let before = link.status.clone().unwrap_or_default();
-    let is_silent = edges.iter().any(|edge| edge.stale);
-    if is_silent && !before.conditions.is_empty() && context.is_listening() {
+    let of_log = log.as_ref().and_then(|log| log.uid()).unwrap_or_default();
+    let heard = edges
+        .iter()
+        .map(|edge| context.may_be_told(&of_log, &edge.here, !edge.stale));
+    let is_early = heard.fold(false, |early, may| early || !may);
+    if is_early && !before.conditions.is_empty() {
         return Ok(Action::requeue(LISTEN_FIRST));
     }
     let status = link_status(&told, &before.conditions, &Time(Timestamp::now()));

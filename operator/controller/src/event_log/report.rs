@@ -49,15 +49,18 @@ pub(super) async fn report(
     };
     let before = log.status.clone().unwrap_or_default();
     // What stands there was seen by the operator before this one: not heard yet is no news.
-    let is_silent = seen.here.iter().any(|location| location.seen.is_none());
-    let is_told = !before.conditions.is_empty();
-    if is_silent && is_told && troubles.refused.is_empty() && context.is_listening() {
+    let uid = log.uid().unwrap_or_default();
+    let heard = seen
+        .here
+        .iter()
+        .map(|at| context.may_be_told(&uid, &at.name, at.seen.is_some()));
+    let is_early = heard.fold(false, |early, may| early || !may);
+    if is_early && !before.conditions.is_empty() && troubles.refused.is_empty() {
         return Ok(());
     }
     let now = Time(Timestamp::now());
     let mut status = log_status(&seen, &before.conditions, &now);
     remember_incarnations(&mut status, &before);
-    let uid = log.uid().unwrap_or_default();
     let since = context
         .written_at(&uid)
         .map_or(Duration::MAX, |at| at.elapsed());

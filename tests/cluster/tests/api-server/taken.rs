@@ -167,9 +167,10 @@ fn a_database_goes_when_another_one_is_in_use_and_its_volume_stays() {
     run(&kubectl, &["create", "secret", "generic", "elsewhere", uri]);
     let external = "  deletionPolicy: Delete\n  storage: {external: {uriSecretRef: {name: elsewhere, key: uri}}}\n";
     apply(&kubectl, &log(&["eu", "us"], external));
-    until("its policy goes first", || {
-        let service = kubectl.get("service/orders-eu-pg").is_err();
-        service.then_some(())
+    until("its pods are to use the other one", || {
+        let set = kubectl.get("statefulset/orders-eu").ok()?;
+        let volumes = set["spec"]["template"]["spec"]["volumes"].to_string();
+        volumes.contains("elsewhere").then_some(())
     });
     look_again(&kubectl);
     rest(Duration::from_secs(2));
@@ -179,6 +180,10 @@ fn a_database_goes_when_another_one_is_in_use_and_its_volume_stays() {
         policy.as_str().map(str::to_owned)
     };
     assert_eq!(policy().unwrap(), "Delete", "its users are still there");
+    assert!(
+        kubectl.get("service/orders-eu-pg").is_ok(),
+        "they still need its name"
+    );
     // As the controller of StatefulSets would say it.
     let set = kubectl.get("statefulset/orders-eu").unwrap();
     let rolled_out = json!({"status": {
@@ -207,4 +212,5 @@ fn a_database_goes_when_another_one_is_in_use_and_its_volume_stays() {
             .then_some(())
     });
     assert!(kubectl.get("pvc/data-orders-eu-pg-0").is_ok());
+    assert!(kubectl.get("service/orders-eu-pg").is_err());
 }
