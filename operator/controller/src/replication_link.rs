@@ -70,10 +70,10 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
     };
     let before = link.status.clone().unwrap_or_default();
     let of_log = log.as_ref().and_then(|log| log.uid()).unwrap_or_default();
-    let heard = edges
-        .iter()
-        .map(|edge| context.may_be_told(&of_log, &edge.here, !edge.stale));
-    let is_early = heard.fold(false, |early, may| early || !may);
+    let mut is_early = false;
+    for edge in &edges {
+        is_early |= !context.may_be_told(&of_log, &edge.here, !edge.stale);
+    }
     if is_early && !before.conditions.is_empty() {
         return Ok(Action::requeue(LISTEN_FIRST));
     }

@@ -50,11 +50,10 @@ pub(super) async fn report(
     let before = log.status.clone().unwrap_or_default();
     // What stands there was seen by the operator before this one: not heard yet is no news.
     let uid = log.uid().unwrap_or_default();
-    let heard = seen
-        .here
-        .iter()
-        .map(|at| context.may_be_told(&uid, &at.name, at.seen.is_some()));
-    let is_early = heard.fold(false, |early, may| early || !may);
+    let mut is_early = false;
+    for at in seen.here {
+        is_early |= !context.may_be_told(&uid, &at.name, at.seen.is_some());
+    }
     if is_early && !before.conditions.is_empty() && troubles.refused.is_empty() {
         return Ok(());
     }
