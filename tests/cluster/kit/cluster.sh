@@ -93,7 +93,7 @@ up() {
   try 90 "the node" node_is_ready "$begun"
   sed "s/CLUSTER_DNS/$service.10/" "$kit/dns.yaml" | kubectl apply -f - >/dev/null
   volumes 20 | kubectl apply -f - >/dev/null
-  kubectl -n kube-system wait --for=condition=Ready pod/coredns --timeout=90s >/dev/null
+  kubectl -n kube-system rollout status daemonset/coredns --timeout=90s >/dev/null
 }
 
 # A default storage class and $1 volumes, which honour fsGroup (hostPath does not).
