@@ -5,6 +5,7 @@
 //! - **One statement per batch** (`write`): fence, sequence and rows in one round trip and one flush.
 //! - **The writer has a connection of its own** (`session`): no ping, no queue behind readers. One that was left in the middle of a statement
 //!   is never used again, and the server process behind it is ended before anybody is told what the log holds.
+//! - **Nobody waits for a dead connection** (`watch`): whoever waits long has the server asked whether it works on it at all.
 //! - **Every error is sorted** (`error`) into definite and unknown; what was lost in between is never guessed.
 //! - **Durability is forced** for each connection, and a server that is set up to lose data is refused.
 //! - **Compact rows** (`codec`, `origins`): origins are local integers, also in contexts and vectors; what is absent costs a bit.
@@ -26,6 +27,7 @@ mod session;
 mod state;
 mod statement;
 mod store;
+mod watch;
 mod write;
 
 pub use options::{PostgresOptions, database_name};

@@ -12,6 +12,7 @@ use crate::error::{breaks_connection, connect_error, store_error};
 use crate::options::{self, PostgresOptions};
 use crate::state::{INSTANCE, instance};
 use crate::statement::Statement;
+use crate::watch::{Lost, Watch};
 
 /// Everything of ours lives in this schema.
 pub const SCHEMA: &str = "tidelog";
@@ -57,6 +58,16 @@ pub struct Connector {
 pub struct Backend {
     pid: i32,
     started_micros: i64,
+}
+
+impl Backend {
+    /// Appends what is true of its row in `pg_stat_activity`.
+    pub fn is(self, statement: &mut Statement) {
+        statement.push("pid = ");
+        statement.bind(self.pid, "int4");
+        statement.push(" AND (extract(epoch FROM backend_start) * 1000000)::int8 = ");
+        statement.bind(self.started_micros, "int8");
+    }
 }
 
 /// A connection that is ready.
@@ -225,10 +236,8 @@ async fn is_listed_and_told_to_end(
     control: &Channel,
 ) -> Result<bool, StoreError> {
     let mut statement =
-        Statement::new("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ");
-    statement.bind(backend.pid, "int4");
-    statement.push(" AND (extract(epoch FROM backend_start) * 1000000)::int8 = ");
-    statement.bind(backend.started_micros, "int8");
+        Statement::new("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ");
+    backend.is(&mut statement);
     Ok(!control.fetch(&statement).await?.is_empty())
 }
 
@@ -241,18 +250,42 @@ pub struct Channel {
     permits: Semaphore,
     idle: Mutex<Vec<Session>>,
     doubts: Option<Arc<Doubts>>,
+    watch: Option<Watch>,
 }
 
 impl Channel {
-    /// At most `size` connections. With `doubts`, one that is not handed back is noted there: its last statement wrote.
-    pub fn new(connector: Arc<Connector>, size: u32, doubts: Option<Arc<Doubts>>) -> Self {
+    /// At most `size` connections. With `doubts`, one that is not handed back is noted there: its last statement wrote. With `watch`, nobody waits for a
+    /// connection that is dead.
+    pub fn new(
+        connector: Arc<Connector>,
+        size: u32,
+        doubts: Option<Arc<Doubts>>,
+        watch: Option<Watch>,
+    ) -> Self {
         Self {
             connector,
             size,
             permits: Semaphore::new(size as usize),
             idle: Mutex::new(Vec::new()),
             doubts,
+            watch,
         }
+    }
+
+    /// Waits for what a server process does. When it is lost, so may be what else was opened before: the next call opens a connection.
+    pub async fn heard<T>(
+        &self,
+        backend: Backend,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Lost> {
+        let Some(watch) = &self.watch else {
+            return Ok(work.await);
+        };
+        let heard = watch.heard(backend, work).await;
+        if heard.is_err() {
+            self.idle().clear();
+        }
+        heard
     }
 
     /// A connection, for one call. Waits while all are in use.
@@ -353,6 +386,28 @@ impl InUse<'_> {
         }
     }
 
+    /// The server process behind it.
+    pub fn backend(&self) -> Backend {
+        match &self.session {
+            Some(session) => session.backend,
+            None => unreachable!("taken only by the methods that consume self"),
+        }
+    }
+
+    /// Prepares a statement (see [`Statement::prepare`]).
+    pub async fn prepare(&mut self, statement: &Statement) -> Result<(), sqlx::Error> {
+        let (channel, backend) = (self.channel, self.backend());
+        let work = statement.prepare(self.connection());
+        channel.heard(backend, work).await?
+    }
+
+    /// Runs a write (see [`Statement::run`]).
+    pub async fn run(&mut self, statement: Statement) -> Result<bool, sqlx::Error> {
+        let (channel, backend) = (self.channel, self.backend());
+        let work = statement.run(self.connection());
+        channel.heard(backend, work).await?
+    }
+
     /// Runs a read; `None` when it leads to another database than the one it is to be from. A connection never changes its database, so it
     /// is asked once.
     async fn fetch(
@@ -363,16 +418,18 @@ impl InUse<'_> {
         let Some(session) = &mut self.session else {
             unreachable!("taken only by the methods that consume self")
         };
+        let (channel, backend) = (self.channel, session.backend);
         if only.is_some() && session.instance.is_none() {
-            let rows = Statement::new(INSTANCE)
-                .fetch(&mut session.connection)
-                .await?;
+            let statement = Statement::new(INSTANCE);
+            let work = statement.fetch(&mut session.connection);
+            let rows = channel.heard(backend, work).await??;
             session.instance = rows.first().and_then(|row| instance(row).ok());
         }
         if only.is_some() && session.instance.as_ref() != only {
             return Ok(None);
         }
-        statement.fetch(&mut session.connection).await.map(Some)
+        let work = statement.fetch(&mut session.connection);
+        channel.heard(backend, work).await?.map(Some)
     }
 
     /// True when it was opened for an earlier call, so that it may have died since.

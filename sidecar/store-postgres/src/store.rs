@@ -16,6 +16,7 @@ use crate::origins::Origins;
 use crate::schema;
 use crate::session::{Channel, Connector, Doubts};
 use crate::state::LeasedIn;
+use crate::watch::{LOOK_EVERY, Watch};
 
 /// One local log in one PostgreSQL database.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct PostgresStore {
     /// Commits and raises, and nothing else: never waits for a reader.
     pub(crate) writer: Channel,
     /// The lease, and ending what was left unfinished: never waits for a commit or a long read.
-    pub(crate) control: Channel,
+    pub(crate) control: Arc<Channel>,
     /// Everything else.
     pub(crate) readers: Channel,
     pub(crate) origins: Origins,
@@ -43,11 +44,14 @@ impl PostgresStore {
         let mut session = connector.open().await?;
         schema::prepare(session.connection(), &options).await?;
         let doubts = Arc::new(Doubts::default());
-        let channel = |size, doubts| Channel::new(Arc::clone(&connector), size, doubts);
+        let channel =
+            |size, doubts, watch| Channel::new(Arc::clone(&connector), size, doubts, watch);
+        let control = Arc::new(channel(1, Some(Arc::clone(&doubts)), None));
+        let watch = || Some(Watch::new(Arc::clone(&control), LOOK_EVERY));
         let store = Self {
-            writer: channel(1, Some(Arc::clone(&doubts))),
-            control: channel(1, Some(Arc::clone(&doubts))),
-            readers: channel(options.max_connections - 2, None),
+            writer: channel(1, Some(Arc::clone(&doubts)), watch()),
+            readers: channel(options.max_connections - 2, None, watch()),
+            control,
             connector,
             origins: Origins::default(),
             leased_in: LeasedIn::default(),

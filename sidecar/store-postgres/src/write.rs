@@ -67,7 +67,11 @@ impl PostgresStore {
         if mutant!("postgres-another-database-goes-unnoticed") {
             return Ok(session);
         }
-        match self.recognise(session.connection()).await {
+        let backend = session.backend();
+        let recognised = self.recognise(session.connection());
+        match { self.writer.heard(backend, recognised).await }
+            .unwrap_or_else(|lost| Err(store_error(lost.into()).into()))
+        {
             Ok(()) => Ok(session),
             Err(error) => {
                 // Closed: the next attempt has to look again.
@@ -88,7 +92,7 @@ impl PostgresStore {
         let (mut session, statement, built) = loop {
             let mut session = self.writer_session().await?;
             let (statement, built) = build();
-            match statement.prepare(session.connection()).await {
+            match session.prepare(&statement).await {
                 Ok(()) => break (session, statement, built),
                 Err(error) if breaks_connection(&error) => {
                     let try_another = session.is_reused();
@@ -103,7 +107,7 @@ impl PostgresStore {
                 }
             }
         };
-        match statement.run(session.connection()).await {
+        match session.run(statement).await {
             Ok(held) => {
                 session.done();
                 if held {
@@ -144,22 +148,26 @@ impl PostgresStore {
     async fn try_rewrite(&self, raise: &Raise, rewrite: &Rewrite) -> Result<(), CommitError> {
         let mut session = self.writer_session().await?;
         let mut interner = Interner::new(self.origins.current());
-        let mut transaction = session.connection().begin().await.map_err(before_commit)?;
-        if let Err(refusal) = rewrite_all(&mut transaction, raise, rewrite, &mut interner).await {
-            if transaction.rollback().await.is_ok() {
-                session.done();
-            } else {
-                session.discard();
-            }
-            return Err(refusal);
-        }
-        match transaction.commit().await {
-            Ok(()) => {
+        let backend = session.backend();
+        let rewritten = in_a_transaction(session.connection(), raise, rewrite, &mut interner);
+        match { self.writer.heard(backend, rewritten).await }
+            .unwrap_or_else(|lost| Outcome::InDoubt(commit_error(lost.into())))
+        {
+            Outcome::Done => {
                 session.done();
                 self.origins.add(interner.into_fresh());
                 Ok(())
             }
-            Err(error) => Err(commit_error(error)),
+            Outcome::RolledBack(refusal) => {
+                session.done();
+                Err(refusal)
+            }
+            Outcome::Broken(refusal) => {
+                session.discard();
+                Err(refusal)
+            }
+            // The session is dropped, which notes its server process as one to be ended.
+            Outcome::InDoubt(error) => Err(error),
         }
     }
 }
@@ -235,6 +243,39 @@ fn raise_statement(raise: &Raise) -> Statement {
     statement.bind(raise.entry.base as i64, "int8");
     statement.push(" FROM h) SELECT 1 FROM h");
     statement
+}
+
+/// How a transaction has ended.
+enum Outcome {
+    Done,
+    /// As if it had never begun.
+    RolledBack(CommitError),
+    /// The same, and the connection with it.
+    Broken(CommitError),
+    /// Nobody knows.
+    InDoubt(CommitError),
+}
+
+async fn in_a_transaction(
+    connection: &mut PgConnection,
+    raise: &Raise,
+    rewrite: &Rewrite,
+    interner: &mut Interner,
+) -> Outcome {
+    let mut transaction = match connection.begin().await {
+        Ok(transaction) => transaction,
+        Err(error) => return Outcome::Broken(before_commit(error)),
+    };
+    if let Err(refusal) = rewrite_all(&mut transaction, raise, rewrite, interner).await {
+        return match transaction.rollback().await {
+            Ok(()) => Outcome::RolledBack(refusal),
+            Err(_) => Outcome::Broken(refusal),
+        };
+    }
+    match transaction.commit().await {
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::InDoubt(commit_error(error)),
+    }
 }
 
 async fn rewrite_all(
