@@ -3,7 +3,7 @@
 //! A location's own authority is in a ConfigMap that its operator writes; the same ConfigMap, put into another cluster by a person, makes that cluster trust
 //! the location, and for nothing but this location. Nothing secret leaves a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub async fn exchange(clusters: &[Cluster], log: Option<&str>) -> Result<Exchang
                 .push(format!("{name} is insecure: it has no authorities"));
             continue;
         }
-        let mut homes: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        let mut claims: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
         for (at, log) in &holders {
             for location in log
                 .spec
@@ -70,7 +70,26 @@ pub async fn exchange(clusters: &[Cluster], log: Option<&str>) -> Result<Exchang
                 .filter(|l| l.state == LocationState::Active)
             {
                 if let Some(authority) = own(&clusters[*at], &name, &location.name).await? {
-                    homes.insert(location.name.clone(), (*at, authority));
+                    let claims = claims.entry(location.name.clone()).or_default();
+                    claims.push((*at, authority));
+                }
+            }
+        }
+        let mut homes: BTreeMap<String, (usize, String)> = BTreeMap::new();
+        let mut have_some: BTreeSet<usize> = BTreeSet::new();
+        for (location, claims) in claims {
+            have_some.extend(claims.iter().map(|(at, _)| *at));
+            match <[(usize, String); 1]>::try_from(claims) {
+                Ok([home]) => {
+                    homes.insert(location, home);
+                }
+                // Whichever were trusted, the other one would write under the same name.
+                Err(claims) => {
+                    let names = claims.iter().map(|(at, _)| clusters[*at].name());
+                    exchange.missing.push(format!(
+                        "{} all realise location {location} of {name}: give each cluster a location.name of its own in the chart",
+                        names.collect::<Vec<_>>().join(", ")
+                    ));
                 }
             }
         }
@@ -92,9 +111,7 @@ pub async fn exchange(clusters: &[Cluster], log: Option<&str>) -> Result<Exchang
                 });
             }
         }
-        let silent = holders
-            .iter()
-            .filter(|(at, _)| !homes.values().any(|(home, _)| home == at));
+        let silent = holders.iter().filter(|(at, _)| !have_some.contains(at));
         for (at, _) in silent {
             exchange.missing.push(format!(
                 "{}: no location of {name} has an authority there yet; is its operator running?",

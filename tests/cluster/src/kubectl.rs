@@ -60,6 +60,15 @@ impl Kubectl {
 
     /// Runs it with something on standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Result<Answer> {
+        Answer::of(
+            &mut self.command(arguments),
+            format!("kubectl {}", arguments.join(" ")),
+            input,
+        )
+    }
+
+    /// What would run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig);
         if let Some(context) = &self.context {
@@ -68,11 +77,8 @@ impl Kubectl {
         if let Some(namespace) = &self.namespace {
             command.args(["--namespace", namespace]);
         }
-        Answer::of(
-            command.args(arguments),
-            format!("kubectl {}", arguments.join(" ")),
-            input,
-        )
+        command.args(arguments);
+        command
     }
 
     /// `kubectl apply` of a manifest.

@@ -5,10 +5,12 @@
 
 mod api_server;
 mod clusters;
+mod forward;
 mod helm;
 mod kubectl;
 
 pub use api_server::ApiServer;
 pub use clusters::Clusters;
+pub use forward::Forward;
 pub use helm::Helm;
 pub use kubectl::{Answer, Kubectl};

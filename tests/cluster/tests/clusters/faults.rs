@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use crate::callers::{Caller, restarts};
 use crate::scene::{SYSTEM, Scene, rest, until};
 
 #[test]
 fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
-    let scene = Scene::new("failover");
+    let Some(scene) = Scene::to_break("failover") else {
+        return;
+    };
     scene.two_locations("  replicas: 2\n");
     // The pod that comes after a deleted one has its name.
     let writer = || {
@@ -16,7 +19,7 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     };
     let both = || scene.field("eu", "statefulset/orders-eu", "/status/readyReplicas") == 2;
     until("both are ready", || both().then_some(()));
-    scene.append("eu");
+    let caller = Caller::start(&scene, "eu");
     let first = until("a writer", writer);
     let begun = Instant::now();
     scene
@@ -32,13 +35,24 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
         next.0,
         begun.elapsed().as_secs_f64()
     );
-    scene.append_soon("eu");
+    until("both are ready again", || both().then_some(()));
+    let calls = caller.stop();
+    println!(
+        "figure: {} appends through the fail-over, {} attempts made again, the longest took {:.1} s",
+        calls.acknowledged,
+        calls.failures.len(),
+        calls.longest.as_secs_f64()
+    );
+    // Each event was attempted twice at most, and is there once.
+    assert!(calls.failures.len() <= 1, "{calls:?}");
+    let appended = calls.acknowledged;
     scene.synced();
     until("what was appended is everywhere", || {
-        (scene.count("us") == 2).then_some(())
+        (scene.count("us") == appended).then_some(())
     });
+    assert_eq!(scene.count("eu"), appended);
+    assert_eq!(restarts(&scene, "eu", "caller"), 0);
     assert_eq!(scene.field("eu", "evlog/orders", "/status/incarnation"), 1);
-    until("both are ready again", || both().then_some(()));
     scene.same();
 
     // A writer that stands still loses its lease, and adds nothing when it goes on.
@@ -56,9 +70,9 @@ fn the_writer_moves_when_its_pod_goes_and_nothing_is_lost() {
     signal(&scene, &frozen.0, "CONT");
     scene.append_soon("eu");
     until("what was appended is everywhere", || {
-        (scene.count("us") == 4).then_some(())
+        (scene.count("us") == appended + 2).then_some(())
     });
-    assert_eq!(scene.count("eu"), 4);
+    assert_eq!(scene.count("eu"), appended + 2);
     assert_eq!(scene.field("eu", "evlog/orders", "/status/incarnation"), 1);
     scene.same();
 }
@@ -74,21 +88,34 @@ fn signal(scene: &Scene, pod: &str, signal: &str) {
 
 #[test]
 fn a_database_that_is_killed_is_told_of_and_comes_back() {
-    let scene = Scene::new("database");
+    let Some(scene) = Scene::to_break("database") else {
+        return;
+    };
     scene.two_locations("");
     scene.append("eu");
-    let kill = [
+    // No node takes it for a while.
+    let kubectl = |arguments: &[&str]| scene.at("eu").run(arguments).unwrap().done().unwrap();
+    kubectl(&["cordon", "node-eu"]);
+    kubectl(&[
         "delete",
         "pod",
         "orders-eu-pg-0",
         "--grace-period=0",
         "--force",
-    ];
-    scene.at("eu").run(&kill).unwrap().done().unwrap();
+    ]);
+    let (reason, message) = scene.wait("eu", "evlog/orders", "StorageReady", "False");
+    assert_eq!(reason, "StorageUnavailable", "{message}");
+    let whose = ["append", "--location", "eu", "--timeout", "5s"];
+    let event = ["--type", "Refused", "--data", "{}"];
+    assert!(!scene.tidelog_works(&[&whose[..], &event].concat()));
+    scene.append("us");
+    kubectl(&["uncordon", "node-eu"]);
     scene.append_soon("eu");
     scene.wait("eu", "evlog/orders", "StorageReady", "True");
     scene.synced();
-    assert_eq!(scene.count("eu"), 2);
+    until("everything is everywhere", || {
+        (scene.count("eu") == 3 && scene.count("us") == 3).then_some(())
+    });
     scene.same();
 }
 
@@ -96,51 +123,60 @@ fn a_database_that_is_killed_is_told_of_and_comes_back() {
 fn certificates_are_replaced_while_it_runs() {
     let scene = Scene::new("rotation");
     scene.two_locations("");
-    let rotations = || {
+    let rotations = |location: &str| {
+        let pod = format!("orders-{location}-0:7441");
         let path = format!(
-            "/api/v1/namespaces/{}/pods/orders-eu-0:7441/proxy/metrics",
+            "/api/v1/namespaces/{}/pods/{pod}/proxy/metrics",
             scene.namespace
         );
-        let metrics = scene
-            .at("eu")
-            .run(&["get", "--raw", &path])
-            .unwrap()
-            .done()
-            .unwrap()
-            .output;
-        let line = metrics
-            .lines()
-            .find(|l| l.starts_with("tidelog_certificate_rotations_total"));
+        let get = ["get", "--raw", &path];
+        let metrics = scene.at(location).run(&get).unwrap().done().unwrap().output;
+        let mut lines = metrics.lines();
+        let line = lines.find(|l| l.starts_with("tidelog_certificate_rotations_total"));
         line.and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
             .unwrap_or_default()
     };
-    let before = rotations();
-    scene
-        .at("eu")
-        .run(&["delete", "secret", "orders-eu-tls"])
-        .unwrap()
-        .done()
-        .unwrap();
+    let connected = || {
+        let link = scene.at("eu").get("rlink/orders").unwrap();
+        let mut conditions = link["status"]["conditions"].as_array().unwrap().iter();
+        conditions.find(|c| c["type"] == "Connected").cloned()
+    };
+    // Both call a sidecar of their own, which calls the log over mutual TLS, and which follows the log.
+    let callers = ["eu", "us"].map(|location| Caller::start(&scene, location));
+    let before = ["eu", "us"].map(rotations);
+    let since = connected();
     let begun = Instant::now();
-    until("the certificate is another one", || {
-        // Appends go on all the while.
-        scene.append("eu");
-        (rotations() > before).then_some(())
+    for location in ["eu", "us"] {
+        for secret in ["orders-LOCATION-tls", "orders-LOCATION-client"] {
+            let secret = secret.replace("LOCATION", location);
+            let delete = ["delete", "secret", &secret];
+            scene.at(location).run(&delete).unwrap().done().unwrap();
+        }
+    }
+    until("the certificates are others", || {
+        let all = ["eu", "us"].map(rotations);
+        (all[0] > before[0] && all[1] > before[1]).then_some(())
     });
     println!(
-        "figure: a deleted certificate was replaced in the running process after {:.0} s",
+        "figure: deleted certificates were replaced in the running processes after {:.0} s",
         begun.elapsed().as_secs_f64()
     );
-    scene.append("us");
+    let mut appended = 0;
+    for (caller, location) in callers.into_iter().zip(["eu", "us"]) {
+        let calls = caller.stop();
+        assert!(calls.failures.is_empty(), "{location}: {calls:?}");
+        appended += calls.acknowledged;
+        assert_eq!(restarts(&scene, location, "caller"), 0);
+        assert_eq!(
+            restarts(&scene, location, &format!("orders-{location}-0")),
+            0
+        );
+    }
+    assert_eq!(connected(), since, "a connection between them was lost");
     scene.synced();
-    assert_eq!(
-        scene.field(
-            "eu",
-            "pod/orders-eu-0",
-            "/status/containerStatuses/0/restartCount"
-        ),
-        0
-    );
+    until("everything is everywhere", || {
+        (scene.count("eu") == appended && scene.count("us") == appended).then_some(())
+    });
 }
 
 #[test]
@@ -171,7 +207,9 @@ fn the_operator_may_be_away() {
 
 #[test]
 fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
-    let scene = Scene::new("restored");
+    let Some(scene) = Scene::to_break("restored") else {
+        return;
+    };
     scene.two_locations("");
     scene.append("eu");
     until("it arrives", || (scene.count("us") == 1).then_some(()));
@@ -195,6 +233,9 @@ fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
     });
     println!("incarnation {raised} after {before}");
     scene.synced();
+    let (reason, message) = scene.wait("eu", "evlog/orders", "Recovered", "True");
+    println!("{reason}: {message}");
+    assert!(message.contains("incarnation"), "{reason}: {message}");
     // What the older copy had lost is back.
     until("lost events are back", || {
         (scene.count("eu") == 2).then_some(())
@@ -208,7 +249,9 @@ fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
 
 #[test]
 fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
-    let scene = Scene::new("drained");
+    let Some(scene) = Scene::to_break("drained") else {
+        return;
+    };
     scene.two_locations("");
     scene.append("eu");
     let address = scene.field("eu", "pod/orders-eu-0", "/status/podIP");
@@ -262,5 +305,54 @@ fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
     until("everything is everywhere", || {
         (scene.count("eu") == 5 && scene.count("us") == 5).then_some(())
     });
+    scene.same();
+}
+
+#[test]
+fn a_cluster_that_stands_still_and_a_kubelet_that_is_away_lose_nothing() {
+    let Some(scene) = Scene::to_break("still") else {
+        return;
+    };
+    scene.two_locations("");
+    let kit = |arguments: &[&str]| {
+        scene.clusters.kit(arguments).unwrap().done().unwrap();
+    };
+    scene.append("us");
+    until("it arrives", || (scene.count("eu") == 1).then_some(()));
+    kit(&["freeze", "us"]);
+    let (reason, message) = scene.wait("eu", "rlink/orders", "Connected", "False");
+    println!("{reason}: {message}");
+    assert!(message.contains("with us"), "{reason}: {message}");
+    scene.append_by("eu");
+    // Longer than a lease.
+    rest(Duration::from_secs(20));
+    kit(&["thaw", "us"]);
+    scene.append_soon("us");
+    scene.synced();
+    until("everything is everywhere", || {
+        (scene.count("eu") == 3 && scene.count("us") == 3).then_some(())
+    });
+    assert_eq!(scene.field("us", "evlog/orders", "/status/incarnation"), 1);
+
+    kit(&["stop", "us", "kubelet"]);
+    let ready = || {
+        let node = scene.at("us").get("node/node-us").ok()?;
+        let mut conditions = node["status"]["conditions"].as_array()?.iter();
+        Some(conditions.find(|c| c["type"] == "Ready")?["status"].clone())
+    };
+    until("the node is given up", || {
+        (ready()? != "True").then_some(())
+    });
+    // Its pods go on: what is appended here is copied there, and nothing is told otherwise.
+    scene.append_by("eu");
+    let (synced, ..) = scene.condition("eu", "rlink/orders", "Connected").unwrap();
+    assert_eq!(synced, "True");
+    kit(&["start", "us", "kubelet"]);
+    until("the node is back", || (ready()? == "True").then_some(()));
+    scene.synced();
+    until("everything is everywhere", || {
+        (scene.count("eu") == 4 && scene.count("us") == 4).then_some(())
+    });
+    assert_eq!(restarts(&scene, "us", "orders-us-0"), 0);
     scene.same();
 }

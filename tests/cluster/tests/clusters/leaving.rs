@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::scene::{SYSTEM, Scene, install, manifests, until};
+use crate::scene::{SYSTEM, Scene, install, manifests, until, upgrade};
 
 #[test]
 fn a_log_that_is_deleted_and_applied_again_is_the_same_log() {
@@ -76,4 +76,38 @@ fn nothing_hangs_when_the_operator_leaves_first() {
         begun.elapsed().as_secs_f64()
     );
     install(scene.clusters, "eu");
+}
+
+/// The operator of `us` as another one of `eu`, until this is dropped.
+struct SecondEu<'a>(&'a Scene);
+
+impl Drop for SecondEu<'_> {
+    fn drop(&mut self) {
+        let all = ["delete", "evlog,rlink", "--all", "--timeout=60s"];
+        let _ = self.0.at("us").run(&all);
+        install(self.0.clusters, "us");
+    }
+}
+
+#[test]
+fn a_location_that_two_clusters_realise_is_trusted_in_neither_way() {
+    let scene = Scene::new("claimed");
+    let second = SecondEu(&scene);
+    upgrade(scene.clusters, "us", &["--set", "location.name=eu"]);
+    scene.apply(&manifests(""));
+    for cluster in ["eu", "us"] {
+        until("an authority", || {
+            let authority = scene.at(cluster).get("configmap/orders-eu-authority");
+            authority.ok().map(drop)
+        });
+    }
+    let whose = ["--namespace", &scene.namespace];
+    for command in [&["trust", "--apply"][..], &["check"]] {
+        let answer = scene.clusters.tidelog(&[&whose, command].concat()).unwrap();
+        let said = format!("{}{}", answer.output, answer.errors);
+        assert!(!answer.success, "{said}");
+        assert!(said.contains("realise location eu"), "{said}");
+        assert!(said.contains("location.name of its own"), "{said}");
+    }
+    drop(second);
 }

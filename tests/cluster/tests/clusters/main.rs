@@ -3,6 +3,7 @@
 #![cfg(feature = "clusters")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod callers;
 mod faults;
 mod leaving;
 mod pages;

@@ -1,10 +1,13 @@
 //! A namespace of the same name in both clusters, with the operator installed, for one test.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tidelog_cluster_tests::{Clusters, Kubectl};
 
 /// Enough for a pod to be started, on a machine that does other things as well.
@@ -16,6 +19,7 @@ pub const SYSTEM: &str = "tidelog-system";
 pub struct Scene {
     pub clusters: &'static Clusters,
     pub namespace: String,
+    files: TempDir,
 }
 
 impl Scene {
@@ -40,7 +44,24 @@ impl Scene {
         Self {
             clusters,
             namespace: namespace.to_owned(),
+            files: tempfile::tempdir().unwrap(),
         }
+    }
+
+    /// A new one whose nodes, networks and volumes may be broken; none, said aloud, in clusters that belong to somebody else.
+    pub fn to_break(namespace: &str) -> Option<Self> {
+        if Clusters::shared().are_ours() {
+            return Some(Self::new(namespace));
+        }
+        tell(&format!(
+            "SKIPPED: {namespace}: nodes and networks of these clusters are not ours to break"
+        ));
+        None
+    }
+
+    /// Where it may write.
+    pub fn directory(&self) -> &Path {
+        self.files.path()
     }
 
     /// `kubectl` at a location.
@@ -199,19 +220,39 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         // The next one needs the same addresses; and it must not hang.
-        for location in ["eu", "us"] {
-            let kubectl = self.clusters.kubectl(location);
-            let gone = kubectl.run(&[
-                "delete",
-                "namespace",
-                &self.namespace,
-                "--ignore-not-found",
-                "--timeout=90s",
-            ]);
-            let gone = gone.unwrap();
-            assert!(std::thread::panicking() || gone.success, "{}", gone.errors);
-            // Volumes outlive it: they are wiped by hand, as a person would.
-            let _ = self.clusters.kit(&["recycle", location]);
+        thread::scope(|scope| {
+            for location in ["eu", "us"] {
+                scope.spawn(|| self.leave(location));
+            }
+        });
+    }
+}
+
+impl Scene {
+    /// Takes away what is there at a location.
+    fn leave(&self, location: &str) {
+        // A namespace whose pods have ended goes at once; otherwise its controller looks again after half of the longest grace period.
+        let here = self.at(location);
+        for kinds in ["rlink,evlog", "statefulset,deployment,daemonset,job", "pod"] {
+            let _ = here.run(&["delete", kinds, "--all", "--timeout=60s"]);
+        }
+        let kubectl = self.clusters.kubectl(location);
+        let gone = kubectl.run(&[
+            "delete",
+            "namespace",
+            &self.namespace,
+            "--ignore-not-found",
+            "--timeout=90s",
+        ]);
+        let gone = gone.unwrap();
+        assert!(thread::panicking() || gone.success, "{}", gone.errors);
+        // Volumes outlive it: they are wiped by hand, as a person would.
+        if self.clusters.are_ours() {
+            self.clusters
+                .kit(&["recycle", location])
+                .unwrap()
+                .done()
+                .unwrap();
         }
     }
 }
@@ -261,7 +302,13 @@ pub fn upgrade(clusters: &Clusters, location: &str, more: &[&str]) {
 
 #[expect(clippy::disallowed_methods, reason = "no task runs on this thread")]
 pub fn rest(time: Duration) {
-    std::thread::sleep(time);
+    thread::sleep(time);
+}
+
+/// Says something to whoever reads the output of the tests.
+#[expect(clippy::print_stdout, reason = "this is the output of a test")]
+pub fn tell(what: &str) {
+    println!("{what}");
 }
 
 /// Waits until something can be seen.
