@@ -155,10 +155,18 @@ cluster-down: ## End them and forget their data
 # One test alone, by a part of its name.
 CASE ?=
 test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUICK=1 without optimisation
-	cargo test $(tested) --quiet --no-run
-	TIDELOG_CLI="$$(realpath $${CARGO_TARGET_DIR:-target}/debug/tidelog)" cargo test $(tested) --features tidelog-cluster-tests/clusters --test clusters -- --test-threads=1 --nocapture $(CASE)
-	cargo build --locked $(if $(QUICK),,--release) -p tidelog-operator
-	TIDELOG_OPERATOR="$$(realpath $${CARGO_TARGET_DIR:-target}/$(if $(QUICK),debug,release)/tidelog-operator)" cargo test $(tested) --features tidelog-cluster-tests/clusters --test api-server -- --nocapture figures::
+	code=0; set -x; programs="$$(realpath -m $${CARGO_TARGET_DIR:-target})"; \
+	cargo test $(tested) --quiet --no-run; \
+	TIDELOG_CLI="$$programs/debug/tidelog" cargo test $(tested) --features tidelog-cluster-tests/clusters --test clusters -- --test-threads=1 --nocapture $(CASE) || code=$$?; \
+	if [ -z "$(CASE)" ]; then \
+	  TIDELOG_OPERATOR="$$(tests/cluster/kit/product-images.sh --where)/tidelog-operator" cargo test $(tested) --features tidelog-cluster-tests/clusters --test api-server -- --nocapture figures:: || code=$$?; \
+	fi; \
+	exit $$code
+
+.PHONY: images
+images: ## The images of operator, sidecar and command line, built without a daemon (as root); TWICE=1 shows that they come out the same again
+	@tests/cluster/kit/install.sh node > /dev/null
+	@tests/cluster/kit/product-images.sh $(if $(TWICE),--twice)
 
 .PHONY: fuzz
 # One target alone; all when empty.

@@ -449,6 +449,18 @@ fn a_failing_step_is_named_and_the_others_still_run() -> Result<()> {
 }
 
 #[test]
+fn a_step_that_fails_in_the_background_is_told_of() -> Result<()> {
+    let make = format!("{STEP}\necho \"ran $step\"\n[ $step != sim-network ]");
+    let output = with_make("tests/tools/run-tests.sh", &make)?;
+    ensure!(!output.status.success(), "passed");
+    assert_eq!(last_line(&output), "failed: sim-network");
+    for step in ["ran sim\n", "ran sim-network\n", "ran faults\n"] {
+        ensure!(stdout(&output).contains(step), "{}", stdout(&output));
+    }
+    Ok(())
+}
+
+#[test]
 fn tests_that_do_not_build_are_not_run() -> Result<()> {
     let make = format!("{STEP}\necho \"ran $step\"\n[ $step != build-tests ]");
     let output = with_make("tests/tools/run-tests.sh", &make)?;
@@ -493,7 +505,7 @@ fn ci_ends_with_the_sum_and_the_code_of_make() -> Result<()> {
         ),
     ] {
         // Each stage decides alone.
-        let stages = ["test"];
+        let stages = ["test", "test-cluster"];
         for stage in stages {
             let make = format!("{STEP}\n[ $step = {stage} ] || exit 0\n{make}");
             let output = with_make(".ci/run", &make)?;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use tidelog_proto::v1::append_stream_response::Result as Answer;
 use tidelog_proto::{ApiError, ErrorReason, v1};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic_health::pb::HealthCheckRequest;
@@ -134,6 +136,56 @@ async fn streams_that_nobody_uses_do_not_hold_up_a_stop() {
         &soon(appending.message()).await.unwrap_err(),
     );
     drop((pipe, watching));
+}
+
+/// RFC 9113, 6.8: whoever has a connection is told that it ends and may take the next one elsewhere, also when it does nothing at the time.
+#[tokio::test]
+async fn a_connection_on_which_nothing_happens_is_told_that_it_ends() {
+    const GOAWAY: u8 = 7;
+    const PING: u8 = 6;
+    const SETTINGS: u8 = 4;
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, 0][..], payload].concat()
+    }
+    let site = Site::memory().await;
+    let mut connection = TcpStream::connect(site.running.addresses().api)
+        .await
+        .unwrap();
+    let hello = [
+        &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..],
+        &frame(SETTINGS, 0, &[]),
+    ]
+    .concat();
+    connection.write_all(&hello).await.unwrap();
+    let told = tokio::spawn(async move {
+        let mut codes = Vec::new();
+        let mut head = [0; 9];
+        while connection.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[1]) * 256 + usize::from(head[2])];
+            connection.read_exact(&mut payload).await.unwrap();
+            match head[3] {
+                GOAWAY => codes.push(payload[4..8].to_vec()),
+                PING if head[4] == 0 => {
+                    connection
+                        .write_all(&frame(PING, 1, &payload))
+                        .await
+                        .unwrap();
+                }
+                _ => {}
+            }
+        }
+        codes
+    });
+    let begun = Instant::now();
+    site.running.shut_down().await;
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    let codes = soon(told).await.unwrap();
+    let no_error = [0; 4];
+    assert!(
+        !codes.is_empty() && codes.iter().all(|code| *code == no_error),
+        "{codes:?}"
+    );
 }
 
 /// Whoever asks under the name of the holder takes the lease over at once: no two lives may share one, not even on one host under one number.

@@ -70,8 +70,8 @@ impl Caller {
         let stop = Arc::new(AtomicBool::new(false));
         let task = {
             let (clusters, stop) = (scene.clusters, Arc::clone(&stop));
-            let address = forward.address();
-            thread::spawn(move || call(clusters, &address, &stop))
+            let (address, name) = (forward.address(), location.to_owned());
+            thread::spawn(move || call(clusters, &name, &address, &stop))
         };
         Self {
             stop,
@@ -87,10 +87,11 @@ impl Caller {
     }
 }
 
-fn call(clusters: &Clusters, address: &str, stop: &AtomicBool) -> Calls {
+fn call(clusters: &Clusters, name: &str, address: &str, stop: &AtomicBool) -> Calls {
     let mut calls = Calls::default();
     while !stop.load(Ordering::Relaxed) {
-        let id = format!("call-{}", calls.acknowledged);
+        // An id is one event, wherever it is sent.
+        let id = format!("{name}-{}", calls.acknowledged);
         let event = ["--type", "Called", "--data", "{}", "--request-id", &id];
         let arguments = [&["append", "--address", address], &event[..]].concat();
         let begun = Instant::now();
