@@ -19,6 +19,7 @@ impl Forward {
         let mut child = kubectl
             .command(&["port-forward", pod, &format!(":{port}")])
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .context("kubectl port-forward")?;
         let output = child.stdout.take().context("its output")?;
@@ -34,6 +35,11 @@ impl Forward {
         // It tells of each connection; somebody has to listen.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         Ok(Self { child, address })
+    }
+
+    /// Whether it still forwards: it ends with the first connection that the pod resets.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Where it listens.

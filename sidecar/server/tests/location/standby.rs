@@ -220,6 +220,11 @@ async fn an_application_elsewhere_finds_its_log_on_its_own_loopback_interface() 
     client.append(request(1, 10)).await.unwrap();
     connect().await.append(request(1, 10)).await.unwrap();
     assert_eq!(head(&mut client).await, 3);
+    let socket = world.path("eu", "application/api.sock");
+    let socket = format!("unix://{}", socket.display());
+    let mut local = LogServiceClient::connect(socket).await.unwrap();
+    local.append(request(1, 10)).await.unwrap();
+    assert_eq!(head(&mut client).await, 4);
 
     // Its location goes: it says so, and finds the next one at the same place.
     first.shut_down().await;

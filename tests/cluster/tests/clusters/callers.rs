@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tidelog_cluster_tests::{Clusters, Forward};
+use tidelog_cluster_tests::{Clusters, Forward, Kubectl};
 
 use crate::scene::{Scene, until};
 
@@ -29,7 +29,6 @@ spec:
 pub struct Caller {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Calls>,
-    _forward: Forward,
 }
 
 /// What a caller has seen.
@@ -66,18 +65,12 @@ impl Caller {
             "--timeout=90s",
         ];
         kubectl.run(&ready).unwrap().done().unwrap();
-        let forward = Forward::start(&kubectl, "pod/caller", 7440).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let task = {
-            let (clusters, stop) = (scene.clusters, Arc::clone(&stop));
-            let (address, name) = (forward.address(), location.to_owned());
-            thread::spawn(move || call(clusters, &name, &address, &stop))
+            let (clusters, name, stop) = (scene.clusters, location.to_owned(), Arc::clone(&stop));
+            thread::spawn(move || call(clusters, &kubectl, &name, &stop))
         };
-        Self {
-            stop,
-            task,
-            _forward: forward,
-        }
+        Self { stop, task }
     }
 
     /// Ends it after the event under way.
@@ -87,15 +80,21 @@ impl Caller {
     }
 }
 
-fn call(clusters: &Clusters, name: &str, address: &str, stop: &AtomicBool) -> Calls {
+fn call(clusters: &Clusters, kubectl: &Kubectl, name: &str, stop: &AtomicBool) -> Calls {
     let mut calls = Calls::default();
+    let forward = || Forward::start(kubectl, "pod/caller", 7440).unwrap();
+    let mut port = forward();
     while !stop.load(Ordering::Relaxed) {
         // An id is one event, wherever it is sent.
         let id = format!("{name}-{}", calls.acknowledged);
         let event = ["--type", "Called", "--data", "{}", "--request-id", &id];
-        let arguments = [&["append", "--address", address], &event[..]].concat();
         let begun = Instant::now();
         until("an append is acknowledged", || {
+            if !port.is_running() {
+                port = forward();
+            }
+            let address = port.address();
+            let arguments = [&["append", "--address", &address], &event[..]].concat();
             let answer = clusters.tidelog_at(&[], &arguments).unwrap();
             if !answer.success {
                 calls.failures.push(answer.errors);
