@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tidelog_cluster_tests::{ApiServer, Kubectl};
 
 use crate::definitions::namespace;
-use crate::reconcile::{Operator, appears, apply, condition, link, until};
+use crate::operator::Operator;
+use crate::reconcile::{appears, apply, condition, link, until};
 
 /// The `tidelog` of the build that this test belongs to; made once where it is missing.
 fn program() -> PathBuf {

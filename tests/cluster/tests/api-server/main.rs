@@ -7,6 +7,7 @@ mod definitions;
 #[cfg(feature = "clusters")]
 mod figures;
 mod objects;
+mod operator;
 mod reading;
 mod reconcile;
 mod sidecars;

@@ -1,77 +1,15 @@
 //! The operator's controller against a real API server: what is applied comes to exist, is kept as it should be, and goes.
 
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tidelog_build::Settings;
-use tidelog_cluster_tests::{ApiServer, Kubectl};
-use tidelog_controller::{Metrics, Options, Realises};
+use tidelog_cluster_tests::Kubectl;
 
 use crate::definitions::namespace;
+use crate::operator::Operator;
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// A running controller for one namespace.
-pub struct Operator {
-    stop: Option<tokio::sync::oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Operator {
-    pub fn start(namespace: &str, location: &str) -> Self {
-        let options = Options {
-            location: Realises::parse(location),
-            namespace: Some(namespace.to_owned()),
-            settings: Settings {
-                sidecar_image: "tidelog/sidecar:test".into(),
-                postgres_image: "postgres:17".into(),
-                image_pull_policy: "IfNotPresent".into(),
-                image_pull_secrets: Vec::new(),
-                operator_namespace: "tidelog-system".into(),
-                sidecar_resources: json!({}),
-                postgres_resources: json!({}),
-                certificate_lifetime: Duration::from_hours(2160),
-                gateway: None,
-            },
-            resync: Duration::from_mins(5),
-            concurrency: 4,
-        };
-        let kubeconfig = ApiServer::shared().kubeconfig();
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread();
-            let runtime = { runtime }.enable_all().build().unwrap();
-            runtime.block_on(async {
-                let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-                let chosen = kube::config::KubeConfigOptions::default();
-                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen);
-                let client = kube::Client::try_from(config.await.unwrap()).unwrap();
-                let stopped = async {
-                    let _ = stopped.await;
-                };
-                let metrics = Metrics::new(&mut Registry::default());
-                tidelog_controller::run(client, options, metrics, stopped).await;
-            });
-        });
-        Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        }
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(std::thread::panicking() || ended.is_ok());
-        }
-    }
-}
 
 pub fn log(locations: &[&str], more: &str) -> String {
     let locations: Vec<String> = locations
@@ -310,6 +248,33 @@ fn what_cannot_be_planned_is_refused_with_its_reason_and_leaves_what_runs_alone(
         let accepted = condition(&kubectl, "rlink/lonely", "Accepted");
         (accepted == Some(("True".to_owned(), "Accepted".to_owned()))).then_some(())
     });
+}
+
+#[test]
+fn a_filtered_cycle_is_refused_and_runs_as_soon_as_its_filter_is_gone() {
+    let kubectl = namespace("cycle");
+    let _operator = Operator::start("cycle", "eu");
+    let example = include_str!("../../../../examples/filtered-cycle/manifests.yaml");
+    apply(&kubectl, example);
+    let waits_for = |type_: &str, status: &str, reason: &str| {
+        let wanted = Some((status.to_owned(), reason.to_owned()));
+        until(&format!("{type_}={status}, {reason}"), || {
+            (condition(&kubectl, "rlink/orders-regions", type_) == wanted).then_some(())
+        });
+    };
+    waits_for("Accepted", "False", "FilteredCycle");
+    waits_for("Stalled", "True", "FilteredCycle");
+    waits_for("Ready", "False", "FilteredCycle");
+    let edges = || {
+        let config = appears(&kubectl, "configmap/orders-eu-config");
+        let text = config["data"]["sidecar.yaml"].as_str().unwrap().to_owned();
+        text.matches("source: ").count()
+    };
+    assert_eq!(edges(), 0, "nothing of it runs");
+    let (without, _) = example.split_once("  filters:").unwrap();
+    apply(&kubectl, without);
+    waits_for("Accepted", "True", "Accepted");
+    until("its edges are there", || (edges() > 0).then_some(()));
 }
 
 #[test]

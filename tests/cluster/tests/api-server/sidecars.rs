@@ -20,7 +20,8 @@ use tidelog_store::{InstanceId, LogStore, MemoryStore};
 use tokio::runtime::Runtime;
 
 use crate::definitions::namespace;
-use crate::reconcile::{Operator, appears, apply, condition, link, rest, until};
+use crate::operator::Operator;
+use crate::reconcile::{appears, apply, condition, link, rest, until};
 
 /// The address of a location on this machine; each test has a network of its own.
 fn address(network: u8, location: &str) -> String {

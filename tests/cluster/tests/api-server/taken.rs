@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use tidelog_cluster_tests::Kubectl;
 
 use crate::definitions::namespace;
-use crate::reconcile::{Operator, appears, apply, condition, log, rest, until};
+use crate::operator::Operator;
+use crate::reconcile::{appears, apply, condition, log, rest, until};
 
 fn run(kubectl: &Kubectl, arguments: &[&str]) {
     kubectl.run(arguments).unwrap().done().unwrap();

@@ -9,6 +9,7 @@ use tidelog_webhook::{Webhook, WebhookOptions};
 use tokio::sync::oneshot;
 
 use crate::definitions::namespace;
+use crate::operator::{account, grant, granted, release};
 use crate::reconcile::{apply, log, until};
 
 /// A webhook that the API server reaches on this machine.
@@ -20,16 +21,18 @@ struct Served {
 
 impl Served {
     fn start(namespace: &str) -> Self {
+        let (release, system) = release(namespace);
         let options = WebhookOptions {
             listen: "127.0.0.1:0".parse().unwrap(),
             service: None,
-            namespace: namespace.to_owned(),
-            secret: "webhook-certificate".to_owned(),
+            namespace: system,
+            secret: format!("{release}-webhook-certificate"),
             configuration: format!("tidelog-{namespace}"),
             location: "*".to_owned(),
             image: "tidelog/sidecar:test".to_owned(),
         };
-        let kubeconfig = ApiServer::shared().kubeconfig();
+        grant(ApiServer::shared(), namespace);
+        let account = account(namespace);
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -37,10 +40,8 @@ impl Served {
             let runtime = tokio::runtime::Builder::new_multi_thread();
             let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
             runtime.block_on(async {
-                let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-                let chosen = kube::config::KubeConfigOptions::default();
-                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &chosen);
-                let client = kube::Client::try_from(config.await.unwrap()).unwrap();
+                let config = granted(ApiServer::shared(), account, None).await;
+                let client = kube::Client::try_from(config).unwrap();
                 let webhook = Webhook::start(client, options).await.unwrap();
                 tell.send(webhook.address()).unwrap();
                 let _ = stopped.await;
@@ -172,8 +173,9 @@ fn a_pod_with_the_label_gets_a_sidecar_and_others_are_left_alone() {
         hook.unwrap()["webhooks"][0]["clientConfig"]["caBundle"].clone()
     };
     let before = bundle();
-    let delete = ["delete", "secret", "webhook-certificate"];
-    kubectl.run(&delete).unwrap().done().unwrap();
+    let delete = ["delete", "secret", "tidelog-webhook-webhook-certificate"];
+    let system = ApiServer::shared().kubectl().in_namespace("webhook-system");
+    system.run(&delete).unwrap().done().unwrap();
     drop(served);
     let errors = refused(&kubectl, wanted);
     assert!(errors.contains("inject.tidelog.dev"), "{errors}");
