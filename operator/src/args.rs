@@ -15,6 +15,9 @@ use tidelog_webhook::WebhookOptions;
 /// Certificates that live shorter would be replaced while pods still wait for the ones before.
 const LIFETIME_MIN: Duration = Duration::from_mins(10);
 
+/// One call of a watch: so long, and 5 s, a connection that is dead and does not know it keeps news back.
+pub const WATCH: Duration = Duration::from_secs(30);
+
 /// Realises the locations of its cluster: what EventLog and ReplicationLink resources ask for comes to exist, and is kept so.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -189,6 +192,7 @@ impl Args {
             },
             resync: self.resync,
             concurrency: self.concurrency,
+            watch: WATCH,
         })
     }
 }

@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use prometheus_client::registry::Registry;
-use tidelog_controller::{METRICS_PREFIX, Metrics};
+use tidelog_controller::{METRICS_PREFIX, Metrics, be_patient};
 use tidelog_webhook::{Webhook, WebhookOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::args::Args;
+use crate::args::{Args, WATCH};
 use crate::http::{self, State};
 use crate::leader::Leader;
 use crate::telemetry;
@@ -91,7 +91,7 @@ async fn operate(args: Args) -> Result<()> {
         () = ends.any() => tracing::info!("stopping: finishing what is under way"),
         () = deposed => {
             // What is under way may write: the process ends, and with it everything that it would do.
-            bail!("another operator of this location was elected, or the API server was away for too long");
+            bail!("another operator of this location was elected, or the lease could not be renewed in time");
         }
         outcome = &mut working => {
             outcome.context("the controller has ended early")?;
@@ -107,7 +107,8 @@ async fn operate(args: Args) -> Result<()> {
         working.abort();
     }
     if let Some(leader) = leader {
-        leader.resign().await;
+        // Where nobody answers it runs out by itself.
+        let _ = tokio::time::timeout(FAREWELL, leader.resign()).await;
     }
     Ok(())
 }
@@ -146,7 +147,7 @@ async fn client(args: &Args) -> Result<Client> {
         context: args.context.clone(),
         ..KubeConfigOptions::default()
     };
-    let config = match &args.kubeconfig {
+    let mut config = match &args.kubeconfig {
         Some(file) => {
             let read = Kubeconfig::read_from(file);
             let read = read.with_context(|| format!("--kubeconfig {}", file.display()))?;
@@ -157,6 +158,7 @@ async fn client(args: &Args) -> Result<Client> {
             "no cluster: run it in a pod with a service account, or name a file with --kubeconfig",
         )?,
     };
+    be_patient(&mut config, WATCH);
     Ok(Client::try_from(config)?)
 }
 

@@ -14,6 +14,7 @@ use tidelog_model::LocationName;
 use tidelog_topology::Planner;
 
 const SMALL: &str = include_str!("manifests/small.yaml");
+const ISSUED: &str = include_str!("manifests/issued.yaml");
 const LARGE: &str = include_str!("manifests/large.yaml");
 
 fn settings() -> Settings {
@@ -83,6 +84,11 @@ fn a_small_log_with_everything_left_out() {
 #[test]
 fn a_large_one_with_an_application_a_database_of_its_own_and_standbys() {
     check(&built(LARGE, "us"), &expect_file!["golden/large.yaml"]);
+}
+
+#[test]
+fn one_whose_certificates_are_asked_of_cert_manager() {
+    check(&built(ISSUED, "eu"), &expect_file!["golden/issued.yaml"]);
 }
 
 fn of<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {

@@ -82,6 +82,10 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             match make(&context, &log, &plan, object).await {
                 Ok(true) => tracing::info!(object = crate::apply::key(object), "applied"),
                 Ok(false) => {}
+                // Without it there is no Secret: that one is missing is no news.
+                Err(error) if object["kind"] == "Certificate" => {
+                    troubles.replace(Trouble::Certificates, &location.name, error);
+                }
                 Err(error) => troubles.add(Trouble::Objects, &location.name, error),
             }
         }
@@ -166,6 +170,14 @@ impl Troubles {
             self.refused.entry(key).or_insert(refused);
         }
         self.last = Some(error);
+    }
+
+    /// What is behind a trouble that was told of before.
+    fn replace(&mut self, what: Trouble, location: &str, error: Error) {
+        if error.refusal().is_some() {
+            self.refused.remove(&(location.to_owned(), what));
+        }
+        self.add(what, location, error);
     }
 
     fn of(&self, what: Trouble, location: &str) -> Option<(String, String)> {

@@ -20,6 +20,8 @@
 //! | `prune` | what is no longer wanted |
 //! | `events` | what has become otherwise, for people |
 //! | `metrics` | what is counted |
+//! | `patience` | how long a client waits for an API server that says nothing |
+//! | `watches` | what goes wrong with a watch is told, and stays with it |
 //! | `run` | watches, and who is visited when |
 
 mod apply;
@@ -31,17 +33,20 @@ mod event_log;
 mod events;
 mod metrics;
 mod options;
+mod patience;
 mod prune;
 mod replication_link;
 mod run;
 mod secret;
 mod seen;
 mod sidecars;
+mod watches;
 mod whose;
 mod witness;
 
 pub use metrics::{METRICS_PREFIX, Metrics, metrics_reference};
 pub use options::{Options, Realises};
+pub use patience::be_patient;
 pub use run::run;
 
 /// The one name under which everything is applied.

@@ -57,4 +57,6 @@ pub struct Options {
     pub resync: Duration,
     /// Resources of one kind that are looked at at the same time.
     pub concurrency: u16,
+    /// How long one call of a watch lasts, in whole seconds. One that has fallen silent is opened anew 5 s later.
+    pub watch: Duration,
 }

@@ -9,9 +9,11 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::{GroupVersionKind, PartialObjectMeta};
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
+use kube::runtime::{Controller, WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Client, ResourceExt as _};
 use tidelog_api::{EventLog, ReplicationLink};
 use tokio::sync::mpsc;
@@ -22,6 +24,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
+use crate::watches::{self, objects, objects_once_there};
 use crate::{event_log, replication_link};
 
 /// Between looks for what is gone.
@@ -34,7 +37,7 @@ pub async fn run(
     metrics: Metrics,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
-    let everything = watcher::Config::default();
+    let everything = watcher::Config::default().timeout(whole_seconds(options.watch));
     // Not what others have in these namespaces.
     let mine = everything
         .clone()
@@ -45,13 +48,20 @@ pub async fn run(
         .labels("app.kubernetes.io/component=authority");
     // Without debounce, which each new change would put off: what comes during a visit makes one more.
     let config = Config::default().concurrency(options.concurrency);
+    let certificate = ApiResource::from_gvk(&GroupVersionKind::gvk(
+        "cert-manager.io",
+        "v1",
+        "Certificate",
+    ));
     let stop = stop.shared();
 
-    let logs = Controller::new(api::<EventLog>(&client, &options), everything.clone());
-    let links = Controller::new(
-        api::<ReplicationLink>(&client, &options),
-        everything.clone(),
-    );
+    let (of_logs, of_links) = (api::<EventLog>, api::<ReplicationLink>);
+    let (known, writer) = reflector::store();
+    let events = watches::events(of_logs(&client, &options), everything.clone());
+    let logs = Controller::for_stream(events.reflect(writer).applied_objects(), known);
+    let (known, writer) = reflector::store();
+    let events = watches::events(of_links(&client, &options), everything.clone());
+    let links = Controller::for_stream(events.reflect(writer).applied_objects(), known);
     let (sidecars, visits) = Sidecars::new();
     let context = Context::new(
         client.clone(),
@@ -69,23 +79,42 @@ pub async fn run(
 
     let logs = logs
         .with_config(config.clone())
-        .owns(api::<StatefulSet>(&client, &options), mine.clone())
-        .owns(api::<Service>(&client, &options), mine.clone())
-        .owns(api::<ConfigMap>(&client, &options), mine.clone())
-        .owns(api::<NetworkPolicy>(&client, &options), mine.clone())
-        .owns(api::<PodDisruptionBudget>(&client, &options), mine)
-        .watches(
-            api::<ReplicationLink>(&client, &options),
-            everything.clone(),
+        .owns_stream(objects(
+            named::<StatefulSet>(&client, &options),
+            mine.clone(),
+        ))
+        .owns_stream(objects(named::<Service>(&client, &options), mine.clone()))
+        .owns_stream(objects(named::<ConfigMap>(&client, &options), mine.clone()))
+        .owns_stream(objects(
+            named::<NetworkPolicy>(&client, &options),
+            mine.clone(),
+        ))
+        .owns_stream(objects(
+            named::<PodDisruptionBudget>(&client, &options),
+            mine.clone(),
+        ))
+        .owns_stream_with(
+            objects_once_there(
+                dynamic(&client, &options, &certificate),
+                "Certificate",
+                mine,
+            ),
+            certificate,
+        )
+        .watches_stream(
+            objects(of_links(&client, &options), everything.clone()),
             |link: ReplicationLink| {
                 let name = &link.spec.event_log_ref.name;
                 let log = ObjectRef::<EventLog>::new(name);
                 Some(log.within(&link.namespace().unwrap_or_default()))
             },
         )
-        .watches(api::<Pod>(&client, &options), pods, by_label)
+        .watches_stream(objects(named::<Pod>(&client, &options), pods), by_label)
         // Authorities of other clusters, put here by a person.
-        .watches(api::<ConfigMap>(&client, &options), authorities, by_label)
+        .watches_stream(
+            objects(named::<ConfigMap>(&client, &options), authorities),
+            by_label,
+        )
         .reconcile_on(UnboundedReceiverStream::new(logs_asked))
         .graceful_shutdown_on(stop.clone())
         .run(event_log::reconcile, again, context.clone())
@@ -97,14 +126,12 @@ pub async fn run(
     let (of_log, of_link) = (context.clone(), context.clone());
     let links = links
         .with_config(config)
-        .watches(
-            api::<EventLog>(&client, &options),
-            everything.clone(),
+        .watches_stream(
+            objects(of_logs(&client, &options), everything.clone()),
             move |log: EventLog| links_of(&of_log, log.namespace(), &log.name_any()),
         )
-        .watches(
-            api::<ReplicationLink>(&client, &options),
-            everything,
+        .watches_stream(
+            objects(of_links(&client, &options), everything),
             move |link: ReplicationLink| {
                 links_of(&of_link, link.namespace(), &link.spec.event_log_ref.name)
             },
@@ -158,6 +185,31 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     }
+}
+
+/// Only what identifies them.
+fn named<K>(client: &Client, options: &Options) -> Api<PartialObjectMeta<K>>
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
+{
+    api(client, options)
+}
+
+/// The same for a kind that is known by its name only.
+fn dynamic(
+    client: &Client,
+    options: &Options,
+    kind: &ApiResource,
+) -> Api<PartialObjectMeta<DynamicObject>> {
+    match &options.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, kind),
+        None => Api::all_with(client.clone(), kind),
+    }
+}
+
+/// As the API server takes it.
+fn whole_seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX).max(1)
 }
 
 /// All links of a log.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod admission;
+mod certified;
 mod commands;
 mod definitions;
 #[cfg(feature = "clusters")]
@@ -12,4 +13,5 @@ mod reading;
 mod reconcile;
 mod sidecars;
 mod taken;
+mod watched;
 mod webhook;

@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidelog_cluster_tests::Kubectl;
-use tidelog_config::Config;
+use tidelog_config::{Config, Tls};
+use tidelog_pki::Pair;
 use tidelog_proto::v1;
 use tidelog_proto::v1::log_service_client::LogServiceClient;
 use tidelog_server::surroundings::Surroundings;
@@ -29,7 +30,7 @@ fn address(network: u8, location: &str) -> String {
     format!("127.0.{network}.{host}")
 }
 
-fn log(network: u8) -> String {
+pub fn log(network: u8) -> String {
     let location = |name| {
         let host = address(network, name);
         format!("{{name: {name}, endpoint: {{host: {host}}}}}")
@@ -46,23 +47,24 @@ fn now_micros() -> i64 {
 }
 
 /// What a node has: folders of pods, and databases that outlive them.
-struct Node<'a> {
+pub struct Node<'a> {
     kubectl: &'a Kubectl,
     network: u8,
     runtime: Runtime,
     folder: TempDir,
     databases: HashMap<String, Arc<MemoryStore>>,
+    certificates: HashMap<String, Pair>,
     pods: u32,
 }
 
 /// A pod that runs.
-struct Pod {
+pub struct Pod {
     name: String,
     sidecar: RunningLocation,
 }
 
 impl<'a> Node<'a> {
-    fn new(kubectl: &'a Kubectl, network: u8) -> Self {
+    pub fn new(kubectl: &'a Kubectl, network: u8) -> Self {
         // The admission of pods asks for it; without a controller manager nobody creates it.
         let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default}\n";
         apply(kubectl, account);
@@ -72,7 +74,28 @@ impl<'a> Node<'a> {
             runtime: Runtime::new().unwrap(),
             folder: tempfile::tempdir().unwrap(),
             databases: HashMap::new(),
+            certificates: HashMap::new(),
             pods: 0,
+        }
+    }
+
+    /// Gives the pods of a location a certificate.
+    pub fn certify(&mut self, location: &str, pair: Pair) {
+        self.certificates.insert(location.to_owned(), pair);
+    }
+
+    /// What is mounted of certificates and of trust in others.
+    fn mount_certificates(&self, location: &str, own: &Path, tls: &mut Tls) {
+        let pair = &self.certificates[location];
+        tls.certificate_file = own.join("tls.crt");
+        tls.key_file = own.join("tls.key");
+        tls.trust_directory = own.join("trust");
+        fs::write(&tls.certificate_file, &pair.certificate).unwrap();
+        fs::write(&tls.key_file, &pair.key).unwrap();
+        fs::create_dir_all(&tls.trust_directory).unwrap();
+        let trust = appears(self.kubectl, &format!("configmap/orders-{location}-trust"));
+        for (name, text) in trust["data"].as_object().unwrap() {
+            fs::write(tls.trust_directory.join(name), text.as_str().unwrap()).unwrap();
         }
     }
 
@@ -81,7 +104,7 @@ impl<'a> Node<'a> {
     }
 
     /// Starts a pod of a location as its StatefulSet describes it.
-    fn start(&mut self, location: &str) -> Pod {
+    pub fn start(&mut self, location: &str) -> Pod {
         let ip = address(self.network, location);
         let set = appears(self.kubectl, &format!("statefulset/orders-{location}"));
         self.pods += 1;
@@ -111,6 +134,9 @@ impl<'a> Node<'a> {
             if let Some(operator) = &mut witness.operator {
                 operator.folder.clone_from(&own);
             }
+        }
+        if let Some(tls) = &mut config.tls {
+            self.mount_certificates(location, &own, tls);
         }
         let at = |port: u16| -> SocketAddr { format!("{ip}:{port}").parse().unwrap() };
         config.listen.socket = None;
@@ -160,21 +186,21 @@ impl<'a> Node<'a> {
     }
 
     /// Ends a pod in order.
-    fn stop(&self, pod: Pod) {
+    pub fn stop(&self, pod: Pod) {
         self.runtime.block_on(pod.sidecar.shut_down());
         let arguments = ["delete", "pod", &pod.name, "--force", "--grace-period=0"];
         self.kubectl.run(&arguments).unwrap().done().unwrap();
     }
 
     /// What is recorded of a location.
-    fn witness(&self, location: &str) -> Option<String> {
+    pub fn witness(&self, location: &str) -> Option<String> {
         let map = self
             .kubectl
             .get(&format!("configmap/orders-{location}-witness"));
         Some(map.ok()?["data"]["witness.json"].as_str()?.to_owned())
     }
 
-    fn append(&self, location: &str) {
+    pub fn append(&self, location: &str) {
         let ip = address(self.network, location);
         self.runtime.block_on(async {
             let client = LogServiceClient::connect(format!("http://{ip}:7440"));

@@ -14,7 +14,7 @@ fn run(kubectl: &Kubectl, arguments: &[&str]) {
 }
 
 /// Makes the operator look again.
-fn look_again(kubectl: &Kubectl) {
+pub fn look_again(kubectl: &Kubectl) {
     let now = format!("looked={:?}", std::time::Instant::now());
     let now = now.replace(|c: char| !c.is_ascii_alphanumeric() && c != '=', "");
     run(kubectl, &["annotate", "evlog/orders", &now, "--overwrite"]);

@@ -11,8 +11,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tidelog_cluster_tests::ApiServer;
-use tonic::codegen::http::{Request, Response, StatusCode};
+use tonic::codegen::http::{Request, Response};
 use tower::{Layer, Service};
+
+use super::Before;
 
 /// The release that looks at a namespace; it is in one of its own, so that rights for the one are none for the other.
 pub fn release(namespace: &str) -> (String, String) {
@@ -86,40 +88,47 @@ pub async fn granted(
     config
 }
 
-/// What the API server has refused for want of a right.
+/// What the API server has refused.
 #[derive(Debug, Clone, Default)]
-pub struct Refusals(Arc<Mutex<BTreeSet<String>>>);
+pub struct Refused(Arc<Mutex<BTreeSet<(u16, String)>>>);
 
-impl Refusals {
-    /// All of them, but for a kind that is only looked for in case somebody has it: the chart gives that right to those who name a Gateway.
-    pub fn all(&self) -> Vec<String> {
+impl Refused {
+    /// All requests that were answered with this status.
+    pub fn with(&self, status: u16) -> Vec<String> {
         let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_missing = |request: &&String| !request.contains("/gateway.networking.k8s.io/");
-        refused.iter().filter(is_missing).cloned().collect()
+        let with = refused.iter().filter(|(was, _)| *was == status);
+        with.map(|(_, request)| request.clone()).collect()
     }
 
-    fn add(&self, request: String) {
+    fn add(&self, status: u16, request: String) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.insert(request);
+        refused.insert((status, request));
     }
 }
 
 /// Watches a client for refusals: some of them the operator takes without a word.
-pub struct Watching(pub Refusals);
+pub struct Watching {
+    pub refused: Refused,
+    pub before: Option<Before>,
+}
 
 impl<S> Layer<S> for Watching {
     type Service = Watched<S>;
 
     fn layer(&self, inner: S) -> Watched<S> {
-        let refusals = self.0.clone();
-        Watched { inner, refusals }
+        Watched {
+            inner,
+            refused: self.refused.clone(),
+            before: self.before.clone(),
+        }
     }
 }
 
 /// A client that is watched.
 pub struct Watched<S> {
     inner: S,
-    refusals: Refusals,
+    refused: Refused,
+    before: Option<Before>,
 }
 
 impl<S, A, B> Service<Request<A>> for Watched<S>
@@ -137,13 +146,16 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let name = format!("{} {}", request.method(), request.uri().path());
-        let (answering, refusals) = (self.inner.call(request), self.refusals.clone());
+        if let Some(before) = &self.before {
+            before(&name);
+        }
+        let (answering, refused) = (self.inner.call(request), self.refused.clone());
         Box::pin(async move {
             let answer = answering.await;
             if let Ok(answer) = &answer
-                && answer.status() == StatusCode::FORBIDDEN
+                && answer.status().is_client_error()
             {
-                refusals.add(name);
+                refused.add(answer.status().as_u16(), name);
             }
             answer
         })
