@@ -5,6 +5,7 @@ mod admission;
 mod certified;
 mod commands;
 mod definitions;
+mod election;
 #[cfg(feature = "clusters")]
 mod figures;
 mod objects;
