@@ -164,6 +164,8 @@ test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUI
 	exit $$code
 
 .PHONY: images
+# Build them once more from nothing, and compare.
+TWICE ?=
 images: ## The images of operator, sidecar and command line, built without a daemon (as root); TWICE=1 shows that they come out the same again
 	@tests/cluster/kit/install.sh node > /dev/null
 	@tests/cluster/kit/product-images.sh $(if $(TWICE),--twice)

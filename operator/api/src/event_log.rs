@@ -55,7 +55,12 @@ use crate::filter::ExportFilter;
 )]
 #[x_kube(
     validation = Rule::new("oldSelf.locations.all(o, (has(o.state) && o.state == 'Decommissioned') || self.locations.exists(n, n.name == o.name))")
-        .message("a location leaves the list only after its state was set to Decommissioned")
+        .message("a location leaves the list only after its state was set to Decommissioned"),
+    // The size of a location is its own, that of the log, or the default, before and now; nothing where it is not managed.
+    validation = Rule::new("self.locations.all(n, oldSelf.locations.all(o, o.name != n.name || [has(o.storage) ? (has(o.storage.managed) ? o.storage.managed.size : '') : has(oldSelf.storage) ? (has(oldSelf.storage.managed) ? oldSelf.storage.managed.size : '') : '10Gi'].all(before, [has(n.storage) ? (has(n.storage.managed) ? n.storage.managed.size : '') : has(self.storage) ? (has(self.storage.managed) ? self.storage.managed.size : '') : '10Gi'].all(now, before == '' || now == '' || before == now))))")
+        .message("storage.managed.size of a location cannot be changed: make the claim data-<log>-<location>-pg-0 larger where its class allows that, or move to storage.external or storage.cloudNativePg"),
+    validation = Rule::new("(has(oldSelf.tls) && has(oldSelf.tls.insecure) && oldSelf.tls.insecure) || (has(self.tls) ? self.tls.trustDomain : 'tidelog') == (has(oldSelf.tls) ? oldSelf.tls.trustDomain : 'tidelog')")
+        .message("tls.trustDomain cannot be changed while pods run with it: delete this object in every cluster and apply it again; volumes, witness and authorities stay")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EventLogSpec {
@@ -84,7 +89,7 @@ pub struct EventLogSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::any_object")]
     pub template: Option<PodTemplate>,
-    /// What happens to volumes, witness and CA Secret when this object is deleted: Retain keeps them for the next object of that name, Delete takes them along.
+    /// What happens to the volumes of managed databases when this object is deleted: Retain keeps them for the next object of that name, Delete takes them along. Witness, CA Secret and the passwords of databases stay in either case.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// Stops replication on every edge of this log; appends go on.
@@ -181,7 +186,7 @@ pub enum Expose {
     TLSRoute,
 }
 
-/// What happens to volumes, witness and CA Secret when the object is deleted: Retain or Delete.
+/// What happens to the volumes of managed databases when the object is deleted: Retain or Delete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// They stay, and applying the object again adopts them.

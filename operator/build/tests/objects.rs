@@ -1,6 +1,7 @@
 //! What is built for a location, as manifests that a person can read; `UPDATE_EXPECT=1` writes them anew.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -146,5 +147,63 @@ fn names_and_the_labels_that_are_made_of_them_are_never_too_long() {
             // The controller puts `<name>-<hash>` on the pods.
             assert!(name.len() + 11 <= 63, "{name}");
         }
+    }
+}
+
+/// Paths below which two values differ.
+fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                differences(&format!("{path}/{key}"), &one[key], &other[key], found);
+            }
+        }
+        _ if one != other => found.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_policy_of_deletion_is_about_the_volume_of_a_managed_database_and_nothing_else() {
+    let text = SMALL.replace("  locations:", "  deletionPolicy: Delete\n  locations:");
+    assert_ne!(text, SMALL);
+    let (retain, delete) = (built(SMALL, "eu"), built(&text, "eu"));
+    assert_eq!(retain.len(), delete.len());
+    let mut found = Vec::new();
+    for (one, other) in retain.iter().zip(&delete) {
+        let path = format!("{} {}", one["kind"], one["metadata"]["name"]).replace('"', "");
+        differences(&path, one, other, &mut found);
+    }
+    let policy = "StatefulSet orders-eu-pg/spec/persistentVolumeClaimRetentionPolicy/whenDeleted";
+    assert_eq!(found, [policy]);
+    // And that is what people are told.
+    let definition = include_str!("../../../crds/eventlogs.tidelog.dev.yaml");
+    let (_, told) = definition.split_once("deletionPolicy:").unwrap();
+    let told: String = told
+        .split("enum:")
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(told.contains("volumes of managed databases"), "{told}");
+    assert!(
+        told.contains("Witness, CA Secret and the passwords of databases stay in either case"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_location_of_the_example_for_one_cluster_is_offered_where_the_others_look_for_it() {
+    let text = include_str!("../../../examples/one-cluster/manifests.yaml");
+    for name in ["eu", "us"] {
+        let (_, location, _) = config(text, name);
+        let endpoint = location.endpoint.unwrap();
+        let service = endpoint.host.strip_suffix(".default.svc").unwrap();
+        let objects = built(text, name);
+        let service = of(&objects, "Service", service);
+        assert_eq!(service["metadata"]["namespace"], "default", "{name}");
+        assert_eq!(service["spec"]["ports"][0]["port"], endpoint.port, "{name}");
     }
 }

@@ -14,6 +14,7 @@ use crate::apply::Applied;
 use crate::certificates::Looks;
 use crate::events::Events;
 use crate::metrics::Metrics;
+use crate::motion::{Motion, Progress};
 use crate::options::Options;
 use crate::sidecars::{LogKey, Sidecars};
 
@@ -48,6 +49,8 @@ struct Remembered {
     written: HashMap<String, Instant>,
     /// Visits in a row that failed, by uid.
     failures: HashMap<String, u32>,
+    /// Edges that are behind.
+    motion: Motion,
     /// Locations whose writer this operator has heard, by uid of their log.
     heard: HashMap<String, HashSet<String>>,
 }
@@ -93,6 +96,17 @@ impl Context {
             heard.insert(location.to_owned());
         }
         heard.contains(location) || !self.is_listening()
+    }
+
+    /// For how long an edge of a link has made no progress, with how far it is now if it runs and is behind.
+    pub(crate) fn still(
+        &self,
+        link: &str,
+        (source, target): (&str, &str),
+        behind: Option<Progress>,
+    ) -> Duration {
+        let edge = (link.to_owned(), source.to_owned(), target.to_owned());
+        self.lock().motion.still(edge, behind, Instant::now())
     }
 
     /// A log with its links, as they are known now.
@@ -195,6 +209,7 @@ impl Context {
         remembered
             .heard
             .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered.motion.retain(|uid| uids.contains(uid));
         drop(remembered);
         self.certificates.retain(|uid| uids.contains(uid));
         let keys: HashSet<LogKey> = logs.iter().map(|log| Self::key_of(log)).collect();

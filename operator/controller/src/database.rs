@@ -137,6 +137,6 @@ fn is_rolled_out(set: &StatefulSet) -> bool {
 }
 
 /// The volume of a managed database.
-fn volume(names: &Names) -> String {
+pub(crate) fn volume(names: &Names) -> String {
     format!("data-{}-0", names.postgres())
 }

@@ -1,6 +1,7 @@
 //! The steps for an EventLog.
 
 mod attend;
+mod first;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};

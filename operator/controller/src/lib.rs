@@ -32,6 +32,7 @@ mod error;
 mod event_log;
 mod events;
 mod metrics;
+mod motion;
 mod options;
 mod patience;
 mod prune;

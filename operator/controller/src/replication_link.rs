@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 use tidelog_api::{EdgeState, EdgeStatus, EventLog, ReplicationLink};
-use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, is_worth_a_write, link_status};
+use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, link_status, write_in};
 use tidelog_topology::{Finding, Plan, Planner};
 
 use crate::apply::write_status;
@@ -55,7 +55,7 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
         .map(|plan| about(plan, &name))
         .unwrap_or_default();
     let edges = match (&log, &plan) {
-        (Some(log), Some(plan)) => edges(&context, log, plan, &name, &here),
+        (Some(log), Some(plan)) => edges(&context, log, plan, (&name, &uid), &here),
         _ => Vec::new(),
     };
     // 3. That is told.
@@ -81,7 +81,8 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
     let since = context
         .written_at(&uid)
         .map_or(Duration::MAX, |at| at.elapsed());
-    if is_worth_a_write(&before, &status, since) {
+    let wait = write_in(&before, &status, since);
+    if wait.is_some_and(|wait| wait.is_zero()) {
         write_status(&context, &*link, &status).await?;
         context.set_written(&uid);
         let changed = (&before.conditions[..], &status.conditions[..]);
@@ -91,7 +92,8 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
     let soon = if edges.is_empty() {
         context.options.resync
     } else {
-        DRIFT_EVERY
+        // What was held back is written when its time has come, if it is still so.
+        wait.filter(|wait| !wait.is_zero()).unwrap_or(DRIFT_EVERY)
     };
     Ok(Action::requeue(soon))
 }
@@ -108,7 +110,7 @@ fn edges(
     context: &Context,
     log: &EventLog,
     plan: &Plan,
-    link: &str,
+    (link, uid): (&str, &str),
     here: &[String],
 ) -> Vec<SeenEdge> {
     let key = Context::key_of(log);
@@ -131,8 +133,18 @@ fn edges(
             same.next()
         });
         seen.push(match says {
-            Some(says) => seen::edge(says, end),
-            None => silent(&edge.source, &edge.target, end),
+            Some(says) => {
+                let behind = seen::behind(says);
+                let still = context.still(uid, (&edge.source, &edge.target), behind);
+                SeenEdge {
+                    still,
+                    ..seen::edge(says, end)
+                }
+            }
+            None => {
+                context.still(uid, (&edge.source, &edge.target), None);
+                silent(&edge.source, &edge.target, end)
+            }
         });
     }
     seen
@@ -158,5 +170,6 @@ fn silent(source: &str, target: &str, here: &str) -> SeenEdge {
         here: here.to_owned(),
         stale: true,
         synced: false,
+        still: Duration::ZERO,
     }
 }

@@ -1,11 +1,15 @@
 //! From what a sidecar says to what a status tells.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tidelog_api::{EdgeState, EdgeStatus, VectorEntry, WriterStatus};
 use tidelog_proto::v1;
 use tidelog_status::{Certificate, Doing, Recovery, SeenEdge, WriterSeen};
+use tidelog_tls::late_from;
 
+use crate::motion::Progress;
 use crate::sidecars::Heard;
 
 /// What the writer says; `None` where the one that was heard is not the writer and knows of one.
@@ -38,15 +42,19 @@ pub(crate) fn writer(heard: &Heard, now: Timestamp) -> Option<WriterSeen> {
         certificate: status
             .certificates
             .as_ref()
-            .map(|certificates| Certificate {
-                seconds_left: certificates
-                    .not_after
-                    .as_ref()
-                    .map_or(0, |end| end.seconds - now.as_second()),
-                error: certificates.error.clone(),
-            }),
+            .map(|certificates| certificate(certificates, now.as_second())),
         disagreeing: disagreeing(status),
     })
+}
+
+fn certificate(said: &v1::Certificates, now: i64) -> Certificate {
+    let begin = said.not_before.as_ref().map_or(0, |time| time.seconds);
+    let end = said.not_after.as_ref().map_or(0, |time| time.seconds);
+    Certificate {
+        seconds_left: end.saturating_sub(now),
+        is_late: now >= late_from(begin, end),
+        error: said.error.clone(),
+    }
 }
 
 /// Whole seconds: that is what the API shows.
@@ -107,7 +115,18 @@ pub(crate) fn edge(edge: &v1::EdgeStatus, here: &str) -> SeenEdge {
         here: here.to_owned(),
         stale: false,
         synced: edge.synced,
+        still: Duration::ZERO,
     }
+}
+
+/// How far an edge is that runs and is behind; `None` for all others.
+pub(crate) fn behind(edge: &v1::EdgeStatus) -> Option<Progress> {
+    let runs = [v1::EdgeState::CatchingUp, v1::EdgeState::Streaming].contains(&edge.state());
+    (runs && edge.lag_events.is_some_and(|lag| lag > 0)).then_some(Progress {
+        position: edge.progress,
+        incarnation: edge.source_incarnation,
+        filtered: edge.filtered_total,
+    })
 }
 
 fn state(state: v1::EdgeState) -> EdgeState {
@@ -135,4 +154,42 @@ fn word(said: &str, otherwise: &str) -> String {
 
 fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidelog_proto::convert::timestamp_from_micros;
+
+    fn certificate_with(life: i64, left: i64) -> Certificate {
+        let now = 1_800_000_000;
+        let at = |seconds: i64| Some(timestamp_from_micros(seconds * 1_000_000));
+        let said = v1::Certificates {
+            not_before: at(now + left - life),
+            not_after: at(now + left),
+            ..v1::Certificates::default()
+        };
+        certificate(&said, now)
+    }
+
+    #[test]
+    fn a_certificate_is_late_by_its_own_length() {
+        let (hour, day) = (3_600, 86_400);
+        for (life, left, is_late) in [
+            (90 * day, 29 * day, false),
+            (90 * day, 8 * day, false),
+            (90 * day, 6 * day, true),
+            (25 * hour, 24 * hour, false),
+            (25 * hour, 8 * hour, false),
+            (25 * hour, 4 * hour, true),
+            (25 * hour, -1, true),
+        ] {
+            let found = certificate_with(life, left);
+            assert_eq!(
+                (found.seconds_left, found.is_late),
+                (left, is_late),
+                "{life}"
+            );
+        }
+    }
 }

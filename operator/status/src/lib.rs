@@ -21,9 +21,9 @@ mod reasons;
 mod table;
 mod transition;
 
-pub use budget::{DRIFT_EVERY, is_log_worth_a_write, is_worth_a_write, lag_bucket};
+pub use budget::{DRIFT_EVERY, LAG_EVERY, is_log_worth_a_write, lag_bucket, write_in};
 pub use fact::{Fact, with_history};
-pub use link::{LinkSeen, SeenEdge, link_status};
+pub use link::{LinkSeen, STANDSTILL_AFTER, SeenEdge, link_status};
 pub use log::{
     Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
 };

@@ -1,5 +1,7 @@
 //! Conditions and edges of a ReplicationLink, as one operator sees them: the edges that touch its locations.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{Condition, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology};
 use tidelog_topology::{Finding, Severity};
@@ -22,9 +24,21 @@ pub struct SeenEdge {
     pub stale: bool,
     /// The lag is known, and within the threshold.
     pub synced: bool,
+    /// For how long it is known to be behind without any progress; zero when it is not behind, moves, or nobody has looked for long enough.
+    pub still: Duration,
 }
 
+/// An edge that runs, is behind, and has copied nothing for so long waits for something that does not come by itself.
+pub const STANDSTILL_AFTER: Duration = Duration::from_mins(1);
+
 impl SeenEdge {
+    /// Connected, behind, and without any progress.
+    fn stands_still(&self) -> bool {
+        let flows = row(self.status.state).1.meaning == Meaning::Flows;
+        let is_behind = self.status.lag_events.is_some_and(|lag| lag > 0);
+        !self.stale && flows && is_behind && self.still >= STANDSTILL_AFTER
+    }
+
     /// The location at the other end.
     fn peer(&self) -> &str {
         if self.status.source == self.here {
@@ -149,8 +163,11 @@ fn facts(seen: &LinkSeen<'_>) -> Vec<Fact> {
     } else {
         Fact::no("Reconciling", "Done", "the plan is in force")
     };
+    let still = seen.edges.iter().find(|edge| edge.stands_still());
     let stalled = if meaning == Meaning::Stuck && !worst.stale {
         Fact::yes("Stalled", &reason(worst), sentence(worst))
+    } else if let Some(edge) = still {
+        Fact::yes("Stalled", "Standstill", standstill(edge))
     } else {
         Fact::no("Stalled", "Progressing", "nothing needs a person")
     };
@@ -228,6 +245,15 @@ fn sentence(edge: &SeenEdge) -> String {
     } else {
         format!("{source}->{target} with {peer}: {}", edge.message)
     }
+}
+
+fn standstill(edge: &SeenEdge) -> String {
+    let EdgeStatus { source, target, .. } = &edge.status;
+    let lag = edge.status.lag_events.unwrap_or_default();
+    let least = STANDSTILL_AFTER.as_secs();
+    format!(
+        "{source}->{target} is connected and {lag} events behind, and has copied nothing for {least} s or more"
+    )
 }
 
 fn connected(edges: &[SeenEdge], worst: &SeenEdge) -> Fact {

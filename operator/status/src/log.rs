@@ -39,6 +39,8 @@ pub struct Recovery {
 pub struct Certificate {
     /// Seconds that it still counts, negative when it does not any more.
     pub seconds_left: i64,
+    /// It should have been replaced by now, by its own length.
+    pub is_late: bool,
     /// Why newer files are not in force; empty when they are.
     pub error: String,
 }
@@ -127,12 +129,9 @@ pub struct LogSeen<'a> {
     pub insecure: bool,
 }
 
-/// A certificate that ends within so many seconds should have been replaced.
-const CERTIFICATE_ENDS: i64 = 7 * 86_400;
-
 /// The status to be written.
 pub fn log_status(seen: &LogSeen<'_>, before: &[Condition], now: &Time) -> EventLogStatus {
-    // With several locations here there is no one head: columns show it where one is all there is.
+    // With several locations here there is no one writer, and no one vector: they are told where one is all there is.
     let single = match seen.here {
         [one] => one.seen.as_ref(),
         _ => None,
@@ -140,7 +139,11 @@ pub fn log_status(seen: &LogSeen<'_>, before: &[Condition], now: &Time) -> Event
     EventLogStatus {
         observed_generation: seen.generation,
         location: Some(seen.operator.to_owned()),
-        head: single.map(|s| s.head),
+        head: seen
+            .here
+            .iter()
+            .filter_map(|l| Some(l.seen.as_ref()?.head))
+            .max(),
         version_vector: single
             .map(|s| bounded(&s.version_vector))
             .unwrap_or_default(),
@@ -357,16 +360,26 @@ fn certificates(here: &LocationHere, log: &LogSeen<'_>) -> Fact {
             "Unreadable",
             format!("{}: {}", here.name, certificate.error),
         ),
-        Some(certificate) if certificate.seconds_left < CERTIFICATE_ENDS => {
-            let days = certificate.seconds_left / 86_400;
+        Some(certificate) if certificate.is_late => {
+            let left = soon(certificate.seconds_left);
             Fact::no(
                 "CertificatesReady",
                 "Expiring",
-                format!("the certificate of {} ends in {days} days", here.name),
+                format!("the certificate of {} ends in {left}", here.name),
             )
         }
         Some(_) => Fact::yes("CertificatesReady", "Valid", "certificates are in force"),
     }
+}
+
+/// How long something lasts yet, rounded down to the largest unit of which there are two.
+fn soon(seconds: i64) -> String {
+    let units = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+    let unit = units.iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(
+        || format!("{seconds} seconds"),
+        |(unit, name)| format!("{} {name}", seconds / unit),
+    )
 }
 
 fn agree(here: &LocationHere, _: &LogSeen<'_>) -> Fact {

@@ -6,11 +6,12 @@
 )]
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{Dense, EdgeState, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology};
-use tidelog_status::{LinkSeen, SeenEdge, link_status};
+use tidelog_status::{LinkSeen, STANDSTILL_AFTER, SeenEdge, link_status, write_in};
 use tidelog_topology::{Application, Batch, Link, Location, Log, Planner};
 
 fn edge(source: &str, target: &str, state: EdgeState) -> SeenEdge {
@@ -32,6 +33,7 @@ fn edge(source: &str, target: &str, state: EdgeState) -> SeenEdge {
         here: "eu".into(),
         stale: false,
         synced: true,
+        still: Duration::ZERO,
     }
 }
 
@@ -219,6 +221,112 @@ fn a_link_between_other_locations_is_none_of_ours() {
         Stalled=False NotLocal: no edge of this link begins or ends at eu
     "#]],
     );
+}
+
+#[test]
+fn an_edge_that_runs_and_copies_nothing_although_it_is_behind_is_stalled_after_a_minute() {
+    let mut behind = edge("us", "eu", EdgeState::Streaming);
+    behind.status.lag_events = Some(3);
+    let stalled = |edge: &SeenEdge| {
+        let status = status_of(&both(edge.clone()));
+        let mut conditions = status.conditions.iter();
+        let stalled = conditions.find(|c| c.type_ == "Stalled").unwrap();
+        format!("{}: {}", stalled.reason, stalled.message)
+    };
+    let fine = "Progressing: nothing needs a person";
+    let stands = "Standstill: us->eu is connected and 3 events behind, and has copied nothing for 60 s or more";
+    behind.still = STANDSTILL_AFTER.saturating_sub(Duration::from_millis(1));
+    assert_eq!(stalled(&behind), fine);
+    behind.still = STANDSTILL_AFTER;
+    assert_eq!(stalled(&behind), stands);
+    // It is connected all the same.
+    let status = status_of(&both(behind.clone()));
+    assert_eq!(status.edges_connected.as_deref(), Some("2/2"));
+    // Nothing to copy, nobody heard, not at work: that is told otherwise.
+    let mut done = behind.clone();
+    done.status.lag_events = Some(0);
+    let mut unknown = behind.clone();
+    unknown.status.lag_events = None;
+    let mut silent = behind.clone();
+    silent.stale = true;
+    let mut paused = behind;
+    paused.status.state = EdgeState::Paused;
+    for edge in [done, unknown, silent, paused] {
+        assert_eq!(stalled(&edge), fine, "{edge:?}");
+    }
+}
+
+/// What an operator writes in a minute in which it looks ten times a second; the last status written, and how often.
+fn written(mut seen: impl FnMut(u32) -> SeenEdge) -> (ReplicationLinkStatus, u32) {
+    let tick = Duration::from_millis(100);
+    let mut written = status_of(&both(seen(0)));
+    let (mut writes, mut since) = (0, Duration::MAX);
+    for now in 0..600 {
+        let edges = both(seen(now));
+        let told = LinkSeen {
+            generation: Some(3),
+            topology: &topology(),
+            lag_threshold: &LagThreshold::default(),
+            has_log: true,
+            here: &["eu".to_owned()],
+            findings: &[],
+            edges: &edges,
+        };
+        let time = format!("\"2026-11-22T11:00:{:02}Z\"", now / 10);
+        let time: Time = serde_json::from_str(&time).unwrap();
+        let status = link_status(&told, &written.conditions, &time);
+        if write_in(&written, &status, since).is_some_and(|wait| wait.is_zero()) {
+            (written, since) = (status, Duration::ZERO);
+            writes += 1;
+        }
+        since = since.saturating_add(tick);
+    }
+    (written, writes)
+}
+
+#[test]
+fn an_edge_that_falls_behind_and_catches_up_for_a_minute_is_written_every_five_seconds_at_most() {
+    let flapping = |now: u32| {
+        let is_behind = now % 2 == 1;
+        let state = [EdgeState::Streaming, EdgeState::CatchingUp][usize::from(is_behind)];
+        let mut edge = edge("us", "eu", state);
+        edge.status.progress = Some(i64::from(now) * 1_000);
+        edge.status.lag_events = Some(if is_behind { 5_000 + i64::from(now) } else { 0 });
+        edge.status.last_transition = Some(self::now());
+        // Beyond the threshold and back: also that waits.
+        edge.synced = !is_behind;
+        edge
+    };
+    let (_, writes) = written(flapping);
+    assert!((2..=13).contains(&writes), "{writes}");
+}
+
+#[test]
+fn what_was_held_back_is_written_when_it_stays_and_a_peer_that_goes_away_is_written_at_once() {
+    // Behind from the second look on, for good.
+    let (last, writes) = written(|now| {
+        let mut edge = edge("us", "eu", EdgeState::Streaming);
+        if now > 0 {
+            edge.status.state = EdgeState::CatchingUp;
+            edge.status.lag_events = Some(5_000);
+            edge.synced = false;
+        }
+        edge
+    });
+    let synced = last
+        .conditions
+        .iter()
+        .find(|c| c.type_ == "Synced")
+        .unwrap();
+    assert_eq!((synced.reason.as_str(), writes), ("Lagging", 1));
+    assert_eq!(last.edges[1].state, EdgeState::CatchingUp);
+
+    let (_, writes) = written(|now| match now {
+        0..100 => edge("us", "eu", EdgeState::Streaming),
+        100..102 => edge("us", "eu", EdgeState::Unreachable),
+        _ => edge("us", "eu", EdgeState::Streaming),
+    });
+    assert_eq!(writes, 2);
 }
 
 #[test]

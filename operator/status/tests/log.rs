@@ -32,6 +32,7 @@ fn serving() -> WriterSeen {
         },
         certificate: Some(Certificate {
             seconds_left: 30 * 86_400,
+            is_late: false,
             error: String::new(),
         }),
         disagreeing: Vec::new(),
@@ -198,6 +199,7 @@ fn it_has_lost_events_a_peer_differs_and_its_certificate_ends() {
         },
         certificate: Some(Certificate {
             seconds_left: 2 * 86_400,
+            is_late: true,
             error: String::new(),
         }),
         disagreeing: vec!["us".into()],
@@ -217,6 +219,45 @@ fn it_has_lost_events_a_peer_differs_and_its_certificate_ends() {
             Stalled=False Progressing: nothing needs a person
         "#]],
     );
+}
+
+#[test]
+fn a_certificate_that_is_late_is_told_in_days_hours_or_minutes_and_one_that_is_not_counts() {
+    for (seconds_left, is_late, said) in [
+        (
+            3 * 86_400,
+            true,
+            "Expiring: the certificate of eu ends in 3 days",
+        ),
+        (
+            4 * 3_600,
+            true,
+            "Expiring: the certificate of eu ends in 4 hours",
+        ),
+        (
+            600,
+            true,
+            "Expiring: the certificate of eu ends in 10 minutes",
+        ),
+        (1, true, "Expiring: the certificate of eu ends in 1 seconds"),
+        (0, true, "Expired: the certificate of eu has expired"),
+        // Of a life of a day there is never a week left.
+        (8 * 3_600, false, "Valid: certificates are in force"),
+    ] {
+        let certificate = Certificate {
+            seconds_left,
+            is_late,
+            error: String::new(),
+        };
+        let seen = WriterSeen {
+            certificate: Some(certificate),
+            ..serving()
+        };
+        let status = status_of("eu", &[here("eu", Some(seen))], false);
+        let mut conditions = status.conditions.iter();
+        let told = conditions.find(|c| c.type_ == "CertificatesReady").unwrap();
+        assert_eq!(format!("{}: {}", told.reason, told.message), said);
+    }
 }
 
 #[test]
@@ -256,13 +297,25 @@ fn it_lives_elsewhere() {
 }
 
 #[test]
-fn what_columns_show_is_of_the_one_location_here() {
+fn what_columns_show_is_of_the_one_location_here_and_of_several_the_largest_head() {
     let one = status_of("eu", &[here("eu", Some(serving()))], false);
     assert_eq!((one.head, one.incarnation), (Some(7), Some(1)));
     assert_eq!(one.writer.unwrap().pod, "orders-eu-0");
-    let two = [here("eu", Some(serving())), here("us", Some(serving()))];
-    let two = status_of("*", &two, true);
-    assert_eq!((two.head, two.location.as_deref()), (None, Some("*")));
+    let ahead = WriterSeen {
+        head: 9,
+        ..serving()
+    };
+    let all = [
+        here("eu", Some(serving())),
+        here("us", Some(ahead)),
+        here("ap", None),
+    ];
+    let two = status_of("*", &all[..2], true);
+    assert_eq!((two.head, two.location.as_deref()), (Some(9), Some("*")));
+    assert_eq!((two.incarnation, two.writer), (None, None));
+    // Also while one of them is not heard; while none is, nothing is known.
+    assert_eq!(status_of("*", &all, true).head, Some(9));
+    assert_eq!(status_of("*", &all[2..], true).head, None);
     let ready: Vec<bool> = two.locations.iter().map(|l| l.ready).collect();
     assert_eq!(ready, [true, true]);
     let certificates = two

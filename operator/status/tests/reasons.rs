@@ -11,8 +11,8 @@ use tidelog_api::{
 use tidelog_status::{
     Certificate, Doing, EDGE_REASONS, EDGE_STATES, EVENT_LOG_REASONS, EVENT_LOG_TYPES, FINDINGS,
     LinkSeen, LocationHere, LogSeen, Offered, REPLICATION_LINK_REASONS, REPLICATION_LINK_TYPES,
-    ReasonRow, Recovery, Resource, SeenEdge, WriterSeen, hint, is_told, link_status, log_status,
-    row,
+    ReasonRow, Recovery, Resource, STANDSTILL_AFTER, SeenEdge, WriterSeen, hint, is_told,
+    link_status, log_status, row,
 };
 use tidelog_topology::{Finding, FindingKind, Severity};
 
@@ -105,6 +105,7 @@ fn writers() -> Vec<Option<WriterSeen>> {
         },
         certificate: Some(Certificate {
             seconds_left: 30 * 86_400,
+            is_late: false,
             error: String::new(),
         }),
         disagreeing: Vec::new(),
@@ -143,6 +144,7 @@ fn writers() -> Vec<Option<WriterSeen>> {
         all.push(Some(WriterSeen {
             certificate: Some(Certificate {
                 seconds_left,
+                is_late: true,
                 error: error.into(),
             }),
             ..base.clone()
@@ -297,6 +299,7 @@ fn every_reason_of_a_link_is_told_and_every_one_told_is_given() {
                         here: "eu".into(),
                         stale,
                         synced,
+                        still: STANDSTILL_AFTER,
                     };
                     see(true, &[], &[edge]);
                 }

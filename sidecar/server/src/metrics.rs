@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use tidelog_engine::{LogHandle, LogPhase};
 use tidelog_replication::{Direction, EdgeStatus, ReplicationHandle};
-use tidelog_tls::Certificates;
+use tidelog_tls::{Certificates, late_from};
 
 use crate::describe::counters;
 
@@ -108,6 +108,12 @@ pub const METRICS: &[MetricDoc] = &[
         "gauge",
         "",
         "When the certificate ceases to count, Unix time in seconds; absent without TLS",
+    ),
+    doc(
+        "tidelog_certificate_late_timestamp_seconds",
+        "gauge",
+        "",
+        "From when on the certificate should have been replaced, Unix time in seconds: a week before its end, or a sixth of its life where that is less; absent without TLS",
     ),
     doc("tidelog_head", "gauge", "", "Last local sequence"),
     doc("tidelog_incarnation", "gauge", "", "Incarnation in force"),
@@ -222,6 +228,12 @@ impl LocationMetrics {
                 .certificates
                 .as_ref()
                 .map(|c| Value::Gauge(c.not_after));
+        }
+        if name == "tidelog_certificate_late_timestamp_seconds" {
+            return self
+                .certificates
+                .as_ref()
+                .map(|c| Value::Gauge(late_from(c.not_before, c.not_after)));
         }
         if let Some(counter) = name
             .strip_prefix("tidelog_")

@@ -10,7 +10,7 @@ use tidelog_proto::convert::{lineage_to_wire, timestamp_from_micros};
 use tidelog_proto::v1;
 use tidelog_replication::{Direction, EdgeStatus};
 use tidelog_store::EdgeKey;
-use tidelog_tls::Tls;
+use tidelog_tls::{Tls, late_from};
 
 use crate::describe::build;
 use crate::location::Shared;
@@ -138,17 +138,18 @@ fn warnings(shared: &Shared, edges: &[v1::EdgeStatus]) -> Vec<String> {
     out
 }
 
-/// A certificate that has less than a fifth of its life left, or that could not be replaced.
+/// A certificate that should have been replaced by now, or that could not be.
 fn expiry(tls: &Tls, now_micros: i64) -> Vec<String> {
     let now = tls.certificates().borrow().clone();
-    let left = now.not_after.saturating_sub(now_micros / 1_000_000);
+    let seconds = now_micros / 1_000_000;
+    let left = now.not_after.saturating_sub(seconds);
     let mut out = Vec::new();
     if left <= 0 {
         out.push(format!(
             "the certificate has expired {} s ago: no new connection is possible",
             -left
         ));
-    } else if left < now.not_after.saturating_sub(now.not_before) / 5 {
+    } else if seconds >= late_from(now.not_before, now.not_after) {
         out.push(format!("the certificate expires in {left} s"));
     }
     if let Some(error) = now.error {

@@ -12,16 +12,19 @@
 //! | `files` | where certificate, key and authorities are, and reading them |
 //! | `vouch` | whether a certificate counts, and whose it is |
 //! | `verifier` | the same in the form that the TLS library asks for |
+//! | `life` | when a certificate should have been replaced |
 //! | `tls` | what is in force; both ends of a handshake |
 //! | `begun` | a connection on which the other side has spoken already |
 
 mod begun;
 mod files;
+mod life;
 mod tls;
 mod verifier;
 mod vouch;
 
 pub use begun::Begun;
 pub use files::{Files, LoadError, Pems};
+pub use life::late_from;
 pub use tls::{Certificates, HandshakeError, Tls};
 pub use vouch::Rejected;

@@ -18,22 +18,22 @@ pub struct EventLogStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub location: Option<String>,
-    /// Highest local sequence.
+    /// Highest local sequence; of several locations here the largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub head: Option<i64>,
-    /// What is stored here, per origin.
+    /// What is stored here, per origin; absent where this cluster realises several locations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 256),
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["location", "incarnation"])
     )]
     pub version_vector: Vec<VectorEntry>,
-    /// Current incarnation of the local copy, as last heard; it rises after a loss.
+    /// Current incarnation of the local copy, as last heard; it rises after a loss. Absent where this cluster realises several locations: `locations` has it of each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub incarnation: Option<i64>,
-    /// The pod that writes.
+    /// The pod that writes; absent where this cluster realises several locations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writer: Option<WriterStatus>,
     /// Hash of what all locations must agree on.

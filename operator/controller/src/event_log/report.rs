@@ -15,7 +15,7 @@ use tidelog_build::{Names, Way, way};
 use tidelog_status::{LocationHere, LogSeen, Offered, is_log_worth_a_write, log_status};
 use tidelog_topology::Plan;
 
-use super::{Trouble, Troubles};
+use super::{Trouble, Troubles, first};
 use crate::apply::write_status;
 use crate::context::Context;
 use crate::error::Error;
@@ -64,11 +64,16 @@ pub(super) async fn report(
         .written_at(&uid)
         .map_or(Duration::MAX, |at| at.elapsed());
     if is_log_worth_a_write(&before, &status, since) {
+        // Nobody has said anything of it yet, this operator included: what was read may be older than what it wrote.
+        let is_first = before.conditions.is_empty() && context.written_at(&uid).is_none();
         write_status(context, log, &status).await?;
         context.set_written(&uid);
         let changed = (&before.conditions[..], &status.conditions[..]);
         context.events.tell(&context.metrics, log, changed).await;
         raised(context, log, &before, &status).await;
+        if is_first && !here.is_empty() {
+            first::tell(context, log, here).await?;
+        }
     }
     Ok(())
 }

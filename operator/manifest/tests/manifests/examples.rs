@@ -109,3 +109,20 @@ fn two_locations_copy_from_each_other() {
     assert_eq!(edges(plan), ["eu->us", "us->eu"]);
     assert!(plan.findings.is_empty());
 }
+
+#[test]
+fn one_cluster_has_two_locations_that_reach_each_other_by_their_services() {
+    let (manifests, plans) = example("one-cluster");
+    let [plan] = plans.as_slice() else {
+        panic!("one log")
+    };
+    assert_eq!(edges(plan), ["eu->us", "us->eu"]);
+    assert!(plan.findings.is_empty());
+    let log = &manifests.logs[0].resource;
+    let namespace = log.metadata.namespace.as_deref().unwrap();
+    for location in &log.spec.locations {
+        let endpoint = location.endpoint.as_ref().unwrap();
+        let service = format!("orders-{}-peers.{namespace}.svc", location.name);
+        assert_eq!((&endpoint.host, endpoint.port), (&service, 7443));
+    }
+}

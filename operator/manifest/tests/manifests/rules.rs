@@ -155,6 +155,57 @@ fn what_must_not_change_does_not() {
     };
     assert!(log("orders", "orders"));
     assert!(!log("orders", "other"));
+    let domain = |old: serde_json::Value, new: serde_json::Value| {
+        change("EventLog", "tls.trustDomain cannot be changed", old, new)
+    };
+    let tls = |domain: &str, insecure: bool| json!({"tls": {"trustDomain": domain, "insecure": insecure}});
+    assert!(domain(json!({}), tls("tidelog", false)));
+    assert!(!domain(json!({}), tls("example.com", false)));
+    assert!(!domain(tls("example.com", false), json!({})));
+    assert!(domain(tls("tidelog", true), tls("example.com", false)));
+}
+
+#[test]
+fn a_managed_volume_keeps_its_size_wherever_that_is_said() {
+    use serde_json::{Value, json};
+    let managed = |size: &str| json!({"managed": {"size": size}});
+    let log = |all: Option<Value>, own: Option<Value>| {
+        let mut log = json!({"locations": [{"name": "eu"}]});
+        if let Some(all) = all {
+            log["storage"] = all;
+        }
+        if let Some(own) = own {
+            log["locations"][0]["storage"] = own;
+        }
+        log
+    };
+    let may = |old: &Value, new: &Value| {
+        let (old, new) = (old.clone(), new.clone());
+        change("EventLog", "storage.managed.size of a location", old, new)
+    };
+    let outside = json!({"external": {"uriSecretRef": {"name": "pg", "key": "uri"}}});
+    let same = [
+        log(None, None),
+        log(Some(managed("10Gi")), None),
+        log(None, Some(managed("10Gi"))),
+        log(Some(managed("20Gi")), Some(managed("10Gi"))),
+    ];
+    let others = [
+        log(Some(managed("20Gi")), None),
+        log(None, Some(managed("20Gi"))),
+        log(Some(managed("10Gi")), Some(managed("20Gi"))),
+    ];
+    for one in &same {
+        assert!(same.iter().all(|other| may(one, other)), "{one}");
+        assert!(
+            others
+                .iter()
+                .all(|other| !may(one, other) && !may(other, one)),
+            "{one}"
+        );
+        assert!(may(one, &log(Some(outside.clone()), None)), "{one}");
+        assert!(may(&log(None, Some(outside.clone())), one), "{one}");
+    }
 }
 
 #[test]

@@ -255,7 +255,7 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
     row(
         "Expiring",
         &[("CertificatesReady", False)],
-        "The certificate ends within seven days and was not replaced.",
+        "The certificate should have been replaced by now: less than seven days are left, or less than a sixth of its life where that is less.",
         "Of the operator: does it run? Of cert-manager: look at Certificate `NAME-LOCATION-tls`. Of a Secret: replace it.",
     ),
     row(
@@ -343,6 +343,18 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "Nothing.",
     ),
     row(
+        "Begun",
+        &[],
+        "An operator has met this EventLog for the first time; the note says what stays when it is deleted.",
+        "Nothing. How to take a log back, and how to remove everything, is on the page about leaving.",
+    ),
+    row(
+        "Readopted",
+        &[],
+        "Volumes, Secrets or the witness of an earlier EventLog of this name were there, belonged to nobody, and are used again. The note names them.",
+        "Nothing, if that was meant. Otherwise delete the EventLog, and what the note names, before it is applied again.",
+    ),
+    row(
         "IncarnationRaised",
         &[],
         "The location has begun a new incarnation: events were lost, or nobody could prove that none were.",
@@ -370,7 +382,7 @@ pub const EVENT_LOG_TYPES: &[TypeRow] = &[
     },
     TypeRow {
         type_: "CertificatesReady",
-        says: "Certificates are in force for another week or more, and somebody vouches for each peer.",
+        says: "Certificates are in force and not late (see `Expiring`), and somebody vouches for each peer.",
     },
     TypeRow {
         type_: "PeersAgree",

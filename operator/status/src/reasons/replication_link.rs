@@ -71,6 +71,12 @@ pub const REPLICATION_LINK_REASONS: &[ReasonRow] = &[
         hint: "Does the source write more than the network or this database takes? Otherwise it falls by itself.",
     },
     ReasonRow {
+        reason: "Standstill",
+        conditions: &[("Stalled", True)],
+        meaning: "An edge is connected and behind, and has copied nothing for 60 s. Nothing is lost.",
+        hint: "Look at both ends: does the target's database answer (`StorageReady`)? Does another edge into the target stand, whose events these follow? Is the network too slow for one event? It ends by itself with the next event that is copied.",
+    },
+    ReasonRow {
         reason: "HeadUnknown",
         conditions: &[("Synced", Unknown)],
         meaning: "The edge runs, and the head of its source is not known.",
@@ -130,6 +136,6 @@ pub const REPLICATION_LINK_TYPES: &[TypeRow] = &[
     },
     TypeRow {
         type_: "Stalled",
-        says: "An edge, or the whole link, waits for a person.",
+        says: "An edge, or the whole link, waits for a person, or an edge that runs makes no progress.",
     },
 ];

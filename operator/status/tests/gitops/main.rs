@@ -45,6 +45,8 @@ const EXPECTED: &[(&str, Health, Kstatus)] = &[
         InProgress,
     ),
     ("link: catches up, beyond the threshold", Healthy, Current),
+    // Connected, and nothing moves: somebody has to look, until it does.
+    ("link: stands still", Degraded, Failed),
     ("link: pending", Progressing, InProgress),
     ("link: connecting", Progressing, InProgress),
     ("link: not heard", Progressing, InProgress),

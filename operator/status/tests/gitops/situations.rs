@@ -1,11 +1,13 @@
 //! Situations that the operator tells of, each as the object that a cluster would hold.
 
+use std::time::Duration;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidelog_api::{Condition, Dense, EdgeState, EdgeStatus, LagThreshold, Topology};
 use tidelog_status::{
-    Certificate, Doing, LinkSeen, LocationHere, LogSeen, Offered, Recovery, SeenEdge, WriterSeen,
-    link_status, log_status,
+    Certificate, Doing, LinkSeen, LocationHere, LogSeen, Offered, Recovery, STANDSTILL_AFTER,
+    SeenEdge, WriterSeen, link_status, log_status,
 };
 use tidelog_topology::{Finding, FindingKind, Severity};
 
@@ -45,6 +47,7 @@ fn serving() -> WriterSeen {
         },
         certificate: Some(Certificate {
             seconds_left: 30 * 86_400,
+            is_late: false,
             error: String::new(),
         }),
         disagreeing: Vec::new(),
@@ -103,6 +106,7 @@ pub fn logs() -> Vec<Situation> {
     let ends = WriterSeen {
         certificate: Some(Certificate {
             seconds_left: 2 * 86_400,
+            is_late: true,
             error: String::new(),
         }),
         ..serving()
@@ -197,6 +201,7 @@ fn edge(source: &str, target: &str, state: EdgeState) -> SeenEdge {
         here: "eu".into(),
         stale: false,
         synced: flows,
+        still: Duration::ZERO,
     }
 }
 
@@ -233,6 +238,8 @@ pub fn links() -> Vec<Situation> {
     let mut behind = edge("us", "eu", EdgeState::CatchingUp);
     behind.status.lag_events = Some(5_000);
     behind.synced = false;
+    let mut stands = behind.clone();
+    stands.still = STANDSTILL_AFTER;
     let silent = |state: EdgeState| SeenEdge {
         stale: true,
         ..edge("us", "eu", state)
@@ -250,6 +257,7 @@ pub fn links() -> Vec<Situation> {
         ("streams", is(EdgeState::Streaming)),
         ("of the spec before the last change", of_before),
         ("catches up, beyond the threshold", both(behind)),
+        ("stands still", both(stands)),
         ("pending", is(EdgeState::Pending)),
         ("connecting", is(EdgeState::Connecting)),
         ("not heard", both(silent(EdgeState::Streaming))),

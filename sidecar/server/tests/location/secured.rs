@@ -307,20 +307,20 @@ async fn a_certificate_that_ends_soon_or_cannot_be_replaced_is_a_warning_and_a_m
     let eu = serving(files.config("eu", OUT)).await;
     assert_eq!(eu.location_status().warnings, [""; 0]);
     let text = metrics(&eu).await;
-    let expiry = text
-        .lines()
-        .find_map(|l| l.strip_prefix("tidelog_certificate_expiry_timestamp_seconds{"))
-        .unwrap();
-    let value: i64 = expiry.rsplit(' ').next().unwrap().parse().unwrap();
-    assert_eq!(
-        value,
-        eu.location_status()
-            .certificates
-            .unwrap()
-            .not_after
-            .unwrap()
-            .seconds
+    let value = |name: &str| -> i64 {
+        let name = format!("tidelog_certificate_{name}_timestamp_seconds{{");
+        let line = text.lines().find_map(|l| l.strip_prefix(&name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let certificates = eu.location_status().certificates.unwrap();
+    let (begin, end) = (
+        certificates.not_before.unwrap(),
+        certificates.not_after.unwrap(),
     );
+    assert_eq!(value("expiry"), end.seconds);
+    // Of a day and an hour.
+    assert_eq!(end.seconds - begin.seconds, 25 * 3600);
+    assert_eq!(end.seconds - value("late"), 25 * 3600 / 6);
 
     let soon = Validity {
         not_before: valid().not_before,

@@ -8,6 +8,7 @@ mod definitions;
 mod election;
 #[cfg(feature = "clusters")]
 mod figures;
+mod first;
 mod objects;
 mod operator;
 mod reading;

@@ -304,7 +304,9 @@ fn what_the_server_refuses_is_told_and_the_rest_is_done() {
     let storage = |size: &str| format!("  storage: {{managed: {{size: {size}}}}}\n");
     apply(&kubectl, &log(&["eu", "us"], &storage("1Gi")));
     appears(&kubectl, "statefulset/orders-eu");
-    // A StatefulSet never takes another size of its volumes.
+    // A StatefulSet never takes another size of its volumes; nor does the definition, but by way of another database.
+    let elsewhere = "  storage: {external: {uriSecretRef: {name: database, key: uri}}}\n";
+    apply(&kubectl, &log(&["eu", "us"], elsewhere));
     apply(
         &kubectl,
         &log(&["eu", "us"], &(storage("2Gi") + "  replicas: 2\n")),
@@ -314,6 +316,7 @@ fn what_the_server_refuses_is_told_and_the_rest_is_done() {
         (stalled == Some(("True".to_owned(), "Invalid".to_owned()))).then_some(())
     });
     appears(&kubectl, "poddisruptionbudget/orders-eu");
+    apply(&kubectl, &log(&["eu", "us"], elsewhere));
     apply(&kubectl, &log(&["eu", "us"], &storage("1Gi")));
     until("it is mended", || {
         let stalled = condition(&kubectl, "evlog/orders", "Stalled");

@@ -192,6 +192,30 @@ fn every_alert_has_its_section_in_the_guide_and_every_section_its_alert() {
     }
 }
 
+#[test]
+fn the_alert_of_certificates_goes_by_their_own_length_and_comes_before_the_end_of_the_shortest() {
+    let alerts = alerts();
+    let mut found = alerts
+        .iter()
+        .filter(|a| a["alert"] == "TidelogCertificateEnds");
+    let alert = found.next().unwrap();
+    let expression = alert["expr"].as_str().unwrap();
+    // A fixed time would always be near for some and too near for others: the sidecar knows from when on its certificate is late.
+    assert!(
+        names(expression).contains("tidelog_certificate_late_timestamp_seconds"),
+        "{expression}"
+    );
+    assert!(
+        !expression.contains(|c: char| c.is_ascii_digit()),
+        "{expression}"
+    );
+    let minutes = alert["for"].as_str().unwrap().strip_suffix('m').unwrap();
+    let minutes: i64 = minutes.parse().unwrap();
+    // Ten minutes, and the hour that it is dated back; late when a sixth is left.
+    let left = (10 + 60) / 6;
+    assert!(minutes <= left / 2, "{minutes} of {left} minutes");
+}
+
 /// Every query below a value of the dashboard.
 fn queries(value: &Value, found: &mut Vec<String>) {
     match value {

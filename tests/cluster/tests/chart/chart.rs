@@ -10,7 +10,7 @@ use tidelog_cluster_tests::{Answer, Helm};
 pub const SYSTEM: &str = "tidelog-system";
 
 /// Sets of values, each with a name. All of them name the namespaces `shop` and `tidelog-system` only, and the release is `tidelog`.
-pub const SETS: [(&str, &str); 12] = [
+pub const SETS: [(&str, &str); 13] = [
     ("as documented", "location: {name: eu}"),
     ("every location", "location: {name: '*'}"),
     ("everything on", EVERYTHING_ON),
@@ -39,6 +39,10 @@ pub const SETS: [(&str, &str); 12] = [
     (
         "rights by somebody else",
         "{location: {name: eu}, rbac: {create: false}, serviceAccount: {create: false, name: given}}",
+    ),
+    (
+        "tested in plain text",
+        "{location: {name: eu}, test: {namespace: shop, insecure: true}}",
     ),
     (
         "without election",
@@ -77,7 +81,7 @@ metrics:
   serviceMonitor: {enabled: true, labels: {release: prometheus}, interval: 15s}
   prometheusRule: {enabled: true, labels: {release: prometheus}, runbooks: 'https://runbooks.example.com/tidelog'}
   dashboard: {enabled: true, labels: {grafana_dashboard: tidelog}}
-test: {log: carts, namespace: shop, location: eu, image: {repository: registry.example.com:5000/tidelog/cli, tag: 1.2.5, pullPolicy: Always}}
+test: {log: carts, namespace: shop, location: eu, trustDomain: example.com, insecure: false, image: {repository: registry.example.com:5000/tidelog/cli, tag: 1.2.5, pullPolicy: Always}}
 ";
 
 const EVERYTHING_OFF: &str = "

@@ -6,4 +6,5 @@ mod chart;
 mod objects;
 mod releases;
 mod rights;
+mod tested;
 mod values;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidelog_api::custom_resource_definitions;
 use tidelog_cluster_tests::{ApiServer, Kubectl};
 
-use crate::chart::{SETS, SYSTEM, documents, folder, objects, only, root, title};
+use crate::chart::{SETS, SYSTEM, documents, folder, helm, objects, only, root, title};
 
 /// The server, with the namespaces of the sets held to the restricted standard, and the kinds of others that the chart may use.
 pub fn server() -> Kubectl {
@@ -292,4 +292,42 @@ fn the_chart_is_as_new_as_the_programs() {
         (chart["version"].as_str(), chart["appVersion"].as_str()),
         (Some(version), Some(version))
     );
+}
+
+/// What `helm install` says afterwards, with this location.
+fn notes(location: &str) -> String {
+    let (folder, set) = (folder(), format!("location.name={location}"));
+    let folder = folder.to_str().unwrap();
+    let install = ["install", "tidelog", folder, "--dry-run=client"];
+    let install = [&install[..], &["--namespace", SYSTEM, "--set", &set]].concat();
+    let said = helm().run(&install).unwrap().done().unwrap().output;
+    let (_, notes) = said.split_once("NOTES:").unwrap();
+    notes.to_owned()
+}
+
+#[test]
+fn the_notes_name_examples_that_are_there_and_of_one_cluster_where_it_has_all_locations() {
+    for (location, example) in [
+        ("eu", "examples/two-locations/"),
+        ("*", "examples/one-cluster/"),
+    ] {
+        let notes = notes(location);
+        let named: Vec<&str> = notes
+            .split_whitespace()
+            .filter(|word| word.starts_with("examples/"))
+            .collect();
+        assert_eq!(named, [example], "{notes}");
+        let manifests = fs::read_to_string(root().join(example).join("manifests.yaml")).unwrap();
+        // What the notes wait for is what the example has.
+        for object in documents(&manifests) {
+            let name = object["metadata"]["name"].as_str().unwrap();
+            assert_eq!(name, "orders", "{notes}");
+            if let Some(namespace) = object["metadata"]["namespace"].as_str() {
+                assert!(
+                    notes.contains(&format!("--namespace {namespace}")),
+                    "{notes}"
+                );
+            }
+        }
+    }
 }

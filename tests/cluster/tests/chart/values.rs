@@ -76,6 +76,12 @@ const CASES: &[Case] = &[
     ("/test/namespace", &["shop"], &["''", "Shop"]),
     ("/test/location", &["''", "eu"], &["'*'", "EU"]),
     (
+        "/test/trustDomain",
+        &["tidelog", "a.example.com", "9_x"],
+        &["''", "Example.com", "a.", "spiffe://a"],
+    ),
+    ("/test/insecure", &["true"], &["'true'", "1"]),
+    (
         "/metrics/serviceMonitor/interval",
         &["15s", "1m30s"],
         &["15", "often", "''"],

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use regex::Regex;
@@ -185,6 +186,7 @@ fn seen(state: EdgeState) -> Result<ReplicationLinkStatus> {
         here: "eu".to_owned(),
         stale: false,
         synced: false,
+        still: Duration::ZERO,
     };
     let seen = LinkSeen {
         generation: None,

@@ -147,6 +147,63 @@ pub const CASES: &[Case] = &[
         &["application: {name: shop, version: '1.4'}"],
         &["application: {name: store, version: '1.3'}"],
     ),
+    change(
+        Log,
+        "storage.managed.size of a location cannot be changed",
+        "spec",
+        "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu}, {name: us, storage: {managed: {}}}]",
+        &[
+            "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu}, {name: us, storage: {managed: {size: 10Gi}}}]\nreplicas: 2",
+            // The same sizes, said elsewhere; another database; a location that was not there.
+            "locations: [{name: eu, storage: {managed: {size: 20Gi}}}, {name: us}]",
+            "storage: {cloudNativePg: {clusterName: orders-pg}}\nlocations: [{name: eu}, {name: us, storage: {managed: {}}}]",
+            "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu}, {name: us, storage: {managed: {}}}, {name: ap, storage: {managed: {size: 1Gi}}}]",
+        ],
+        &[
+            "storage: {managed: {size: 30Gi}}\nlocations: [{name: eu}, {name: us, storage: {managed: {}}}]",
+            "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu}, {name: us, storage: {managed: {size: 11Gi}}}]",
+            "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu, storage: {managed: {size: 30Gi}}}, {name: us, storage: {managed: {}}}]",
+            // Left out, it is the default, or that of the log.
+            "locations: [{name: eu}, {name: us, storage: {managed: {}}}]",
+            "storage: {managed: {size: 20Gi}}\nlocations: [{name: eu}, {name: us}]",
+        ],
+    ),
+    change(
+        Log,
+        "tls.trustDomain cannot be changed while pods run with it",
+        "spec",
+        "tls: {trustDomain: example.com}",
+        &[
+            "tls: {trustDomain: example.com, secretName: orders-tls}",
+            "tls: {trustDomain: example.com, insecure: true}",
+        ],
+        &[
+            "tls: {trustDomain: example.org}",
+            "tls: {}",
+            "paused: false",
+            "tls: {trustDomain: example.org, insecure: true}",
+        ],
+    ),
+    change(
+        Log,
+        "tls.trustDomain cannot be changed while pods run with it",
+        "spec",
+        "paused: false",
+        &[
+            "tls: {trustDomain: tidelog}",
+            "tls: {issuerRef: {name: ca}}",
+        ],
+        &["tls: {trustDomain: example.com}"],
+    ),
+    // Without certificates there was no trust.
+    change(
+        Log,
+        "tls.trustDomain cannot be changed while pods run with it",
+        "spec",
+        "tls: {insecure: true}",
+        &["tls: {trustDomain: example.com}"],
+        &[],
+    ),
     // What the schema of an EventLog says by itself.
     new(
         Log,
