@@ -28,8 +28,6 @@ steps=(
   "faults:Real processes, databases and connections under faults, 5 minutes"
 )
 needs_build=" test-unit test-integration sim sim-network faults "
-# Those with virtual time need a processor and nothing else: they run beside the last one, which waits most of the time, and give way to it.
-beside=" sim sim-network "
 # The programs of the last three were built with the tests.
 export BUILT="--workspace --exclude tidelog-house"
 
@@ -44,54 +42,28 @@ duration() {
   printf '%d min %02d s' $(($1 / 60)) $(($1 % 60))
 }
 
-trap 'kill $(jobs -p) 2>/dev/null || true; echo; echo "interrupted"; exit 130' INT TERM
+trap 'echo; echo "interrupted"; exit 130' INT TERM
 
 failed=()
-# judge TARGET SECONDS OUTCOME
-judge() {
-  if [ "$3" = 0 ]; then
-    echo "${green}--- ok${plain} after $(duration "$2")"
-  else
-    echo "${red}--- FAILED${plain} after $(duration "$2"); again alone: make $1"
-    failed+=("$1")
-  fi
-}
 built=true
 number=0
-waiting=()
 for step in "${steps[@]}"; do
   target=${step%%:*} title=${step#*:}
   number=$((number + 1))
-  heading=$(printf '\n%s==> [%d/%d] %s%s' "$bold" "$number" "${#steps[@]}" "$title" "$plain")
+  printf '\n%s==> [%d/%d] %s%s\n' "$bold" "$number" "${#steps[@]}" "$title" "$plain"
   if [ "$built" = false ] && [[ $needs_build == *" $target "* ]]; then
-    echo "$heading"
     echo "${red}--- not run: the tests do not build${plain}"
     failed+=("$target (not run)")
     continue
   fi
-  if [[ $beside == *" $target "* ]]; then
-    echo "$heading: in the background, told of below"
-    (
-      begun=$SECONDS outcome=0
-      nice -n 19 make --no-print-directory "$target" >"$log.$target" 2>&1 || outcome=$?
-      echo "$((SECONDS - begun)) $outcome" >"$log.$target.end"
-    ) &
-    waiting+=("$! $target")
-    continue
+  begun=$SECONDS
+  if make --no-print-directory "$target" 2>&1 | tee -a "$log"; then
+    echo "${green}--- ok${plain} after $(duration $((SECONDS - begun)))"
+  else
+    echo "${red}--- FAILED${plain} after $(duration $((SECONDS - begun))); again alone: make $target"
+    failed+=("$target")
+    [ "$target" != build-tests ] || built=false
   fi
-  echo "$heading"
-  begun=$SECONDS outcome=0
-  make --no-print-directory "$target" 2>&1 | tee -a "$log" || outcome=$?
-  judge "$target" "$((SECONDS - begun))" "$outcome"
-  [ "$target" != build-tests ] || [ "$outcome" = 0 ] || built=false
-done
-for one in ${waiting[@]+"${waiting[@]}"}; do
-  read -r pid target <<<"$one"
-  printf '\n%s==> from the background: %s%s\n' "$bold" "$target" "$plain"
-  wait "$pid"
-  tee -a "$log" <"$log.$target"
-  read -r seconds outcome <"$log.$target.end"
-  judge "$target" "$seconds" "$outcome"
 done
 
 read -r passed failures skipped < <("$tools/sum-tests.sh" <"$log")
