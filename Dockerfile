@@ -7,11 +7,13 @@ WORKDIR /src
 COPY . .
 # Static: glibc with everything in the program, so that the image needs no system. --target keeps this away from what runs at build time.
 ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
-# What the last build compiled is used again, sources of the project aside: times of files say nothing here.
+# What the last build compiled is used again, unless a file has another content: times of files say nothing here.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    find . -name target -prune -o -name '*.rs' -exec touch {} + && \
+    sources=$(find . -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) && \
+    if [ "$sources" != "$(cat target/sources 2>/dev/null)" ]; then find . -name target -prune -o -name '*.rs' -exec touch {} +; fi && \
     target=$(rustc -vV | sed -n 's/^host: //p') && \
     cargo build --locked --profile image --target "$target" -p tidelog-operator -p tidelog-sidecar -p tidelog-cli && \
+    echo "$sources" >target/sources && \
     install -D -m 755 -t /out "target/$target/image/tidelog-operator" "target/$target/image/tidelog-sidecar" "target/$target/image/tidelog"
 
 FROM scratch AS base

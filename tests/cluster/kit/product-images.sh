@@ -17,11 +17,12 @@ if [ "${1:-}" = --where ]; then
 fi
 
 # Programs and images of all three, with the arguments given to buildah.
+# (Without --layers: buildah takes a label for the same when only what an argument says has changed. What was compiled is used again all the same.)
 build() {
   local target image
   for target in operator sidecar cli; do
     image=docker.io/tidelog/$target:$version
-    buildah bud --isolation chroot --pull-never --layers --timestamp "$time" --target "$target" --build-arg "REVISION=$revision" --build-arg "VERSION=$version" "$@" -t "$image" "$root" >&2
+    buildah bud --isolation chroot --pull-never --timestamp "$time" --target "$target" --build-arg "REVISION=$revision" --build-arg "VERSION=$version" "$@" -t "$image" "$root" >&2
   done
 }
 # What an image is: its content, its settings, the programs in it.
@@ -76,7 +77,7 @@ else
     for target in operator sidecar cli; do first[$target]=$(identity "$target"); done
     # Where buildah keeps what RUN --mount=type=cache names.
     rm -rf "${TMPDIR:-/var/tmp}"/buildah-cache{,-"$(id -u)"}
-    build --no-cache
+    build
     for target in operator sidecar cli; do
       [ "$(identity "$target")" = "${first[$target]}" ] || { say "image $target is another one when built again: ${first[$target]}, $(identity "$target")"; exit 1; }
       say "image $target is the same when built again: ${first[$target]}"
