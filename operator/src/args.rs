@@ -15,6 +15,9 @@ use tidelog_webhook::WebhookOptions;
 /// Certificates that live shorter would be replaced while pods still wait for the ones before.
 const LIFETIME_MIN: Duration = Duration::from_mins(10);
 
+/// A Lease counts 15 s, and a release that is upgraded is without a leader for some seconds.
+const GONE_AFTER: Duration = Duration::from_secs(30);
+
 /// One call of a watch: so long, and 5 s, a connection that is dead and does not know it keeps news back.
 pub const WATCH: Duration = Duration::from_secs(30);
 
@@ -154,6 +157,20 @@ impl Args {
         })
     }
 
+    /// Name of the Lease of this operator and its other replicas: two locations in one cluster have two.
+    pub fn lease(&self) -> String {
+        let location = if self.location == "*" {
+            "all"
+        } else {
+            &self.location
+        };
+        let scope = self.namespace.as_deref().filter(|name| !name.is_empty());
+        match scope {
+            None => format!("tidelog-operator.{location}"),
+            Some(namespace) => format!("tidelog-operator.{location}.{namespace}"),
+        }
+    }
+
     /// What the controller is started with.
     pub fn options(&self) -> Result<Options> {
         ensure!(
@@ -178,6 +195,8 @@ impl Args {
         });
         Ok(Options {
             location: Realises::parse(&self.location),
+            lease: (!self.no_leader_election)
+                .then(|| format!("{}/{}", self.operator_namespace, self.lease())),
             namespace: self.namespace.clone().filter(|name| !name.is_empty()),
             settings: Settings {
                 sidecar_image: self.sidecar_image.clone(),
@@ -190,6 +209,7 @@ impl Args {
                 certificate_lifetime: self.certificate_lifetime,
                 gateway: gateway.transpose()?,
             },
+            gone_after: GONE_AFTER,
             resync: self.resync,
             concurrency: self.concurrency,
             watch: WATCH,

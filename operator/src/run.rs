@@ -65,7 +65,7 @@ async fn operate(args: Args) -> Result<()> {
             .identity
             .clone()
             .unwrap_or_else(|| format!("process-{}", std::process::id()));
-        let lease = lease(&args);
+        let lease = args.lease();
         let taking = Leader::take_part(client.clone(), &args.operator_namespace, &lease, &identity);
         let mut elected = taking.await?;
         tracing::info!(identity, "waiting to be elected");
@@ -122,23 +122,6 @@ async fn inject(client: Client, options: WebhookOptions) {
             drop(served);
         }
         Err(error) => tracing::error!(%error, "the webhook is not served"),
-    }
-}
-
-/// Name of the lease: two locations in one cluster have two operators.
-fn lease(args: &Args) -> String {
-    let location = if args.location == "*" {
-        "all"
-    } else {
-        &args.location
-    };
-    let scope = args
-        .namespace
-        .as_deref()
-        .filter(|namespace| !namespace.is_empty());
-    match scope {
-        None => format!("tidelog-operator.{location}"),
-        Some(namespace) => format!("tidelog-operator.{location}.{namespace}"),
     }
 }
 

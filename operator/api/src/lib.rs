@@ -37,7 +37,8 @@ pub use replication_link::{
 };
 pub use schema::{
     CEL_BYTES_MAX, DEFAULT_REPLICATION_PORT, EDGE_STATUS_MAX, FILTERS_MAX, LOCATIONS_MAX,
-    NAME_BYTES_MAX, NAMES_TOGETHER_BYTES_MAX, VECTOR_ENTRIES_MAX, pattern_in_words,
+    NAME_BYTES_MAX, NAMES_TOGETHER_BYTES_MAX, OTHER_OPERATORS_MAX, VECTOR_ENTRIES_MAX,
+    pattern_in_words,
 };
 
 /// API group of both kinds.

@@ -17,6 +17,8 @@ pub const CEL_BYTES_MAX: u32 = 4096;
 pub const VECTOR_ENTRIES_MAX: u32 = 256;
 /// Edges listed in a link's status.
 pub const EDGE_STATUS_MAX: u32 = 1024;
+/// Operators that stand by for one log.
+pub const OTHER_OPERATORS_MAX: u32 = 8;
 /// Port of `ReplicationService` when an endpoint names none.
 pub const DEFAULT_REPLICATION_PORT: i32 = 7443;
 
@@ -65,6 +67,21 @@ pub fn two_or_more_locations(generator: &mut SchemaGenerator) -> Schema {
 /// The name of another object in the same namespace.
 pub fn object_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "minLength": 1, "maxLength": 253})
+}
+
+/// Namespace and name of a Lease.
+pub fn lease(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 317})
+}
+
+/// Leases of several operators.
+pub fn leases(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": lease(generator),
+        "maxItems": OTHER_OPERATORS_MAX,
+        "x-kubernetes-list-type": "set"
+    })
 }
 
 /// A key of a Secret or ConfigMap.

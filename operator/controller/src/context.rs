@@ -11,6 +11,7 @@ use tidelog_api::{EventLog, ReplicationLink};
 use tidelog_manifest::LogManifest;
 
 use crate::apply::Applied;
+use crate::attending::Pulses;
 use crate::certificates::Looks;
 use crate::events::Events;
 use crate::metrics::Metrics;
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) links: Store<ReplicationLink>,
     pub(crate) sidecars: Sidecars,
     pub(crate) certificates: Looks,
+    pub(crate) pulses: Pulses,
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
     begun: Instant,
@@ -51,6 +53,8 @@ struct Remembered {
     failures: HashMap<String, u32>,
     /// Edges that are behind.
     motion: Motion,
+    /// Whether this operator attends to a log, by uid.
+    attended: HashMap<String, bool>,
     /// Locations whose writer this operator has heard, by uid of their log.
     heard: HashMap<String, HashSet<String>>,
 }
@@ -71,6 +75,7 @@ impl Context {
             links,
             sidecars,
             certificates: Looks::default(),
+            pulses: Pulses::default(),
             metrics,
             begun: Instant::now(),
             remembered: Mutex::default(),
@@ -118,6 +123,16 @@ impl Context {
         };
         let links = self.links.state().into_iter().filter(is_mine);
         LogManifest::of(log.clone(), links.map(|link| (*link).clone()).collect())
+    }
+
+    /// Whether this operator attends to a log, or stands by; `None`: it has not visited that yet.
+    pub(crate) fn attends_to(&self, log: &EventLog) -> Option<bool> {
+        let uid = log.metadata.uid.as_ref()?;
+        self.lock().attended.get(uid).copied()
+    }
+
+    pub(crate) fn set_attends(&self, uid: &str, attends: bool) {
+        self.lock().attended.insert(uid.to_owned(), attends);
     }
 
     /// Which log it is.
@@ -208,6 +223,9 @@ impl Context {
             .retain(|uid, _| uids.contains(uid.as_str()));
         remembered
             .heard
+            .retain(|uid, _| uids.contains(uid.as_str()));
+        remembered
+            .attended
             .retain(|uid, _| uids.contains(uid.as_str()));
         remembered.motion.retain(|uid| uids.contains(uid));
         drop(remembered);

@@ -20,6 +20,7 @@ use tidelog_status::DRIFT_EVERY;
 use tidelog_topology::{Plan, Planner};
 
 use crate::apply::{apply, exists};
+use crate::attending::{self, Turn};
 use crate::certificates::{self, Trusting};
 use crate::context::{Context, LISTEN_FIRST, NOT_YET};
 use crate::database;
@@ -45,12 +46,22 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
     if !context.knows_everything() {
         return Ok(Action::requeue(NOT_YET));
     }
-    // 2. The plan, by all links of the log.
+    // 2. One operator of a cluster attends to it; the others touch nothing.
+    let (key, here) = (Context::key_of(&log), context.options.location.of(&log));
+    let turn = attending::turn(&context, &log, !here.is_empty()).await?;
+    context.set_attends(&uid, matches!(turn, Turn::Mine(_)));
+    let attending = match turn {
+        Turn::Mine(attending) => attending,
+        Turn::StandBy(wait) => {
+            context.sidecars.keep_only(&key, &[]);
+            return Ok(Action::requeue(wait));
+        }
+    };
+    // 3. The plan, by all links of the log.
     let manifest = context.manifest(&log);
     let plan = manifest.plan(Planner::new());
-    // 3. What only this cluster knows: how each location reaches its database, who it is, and who vouches for the others. What cannot be done for one location
+    // 4. What only this cluster knows: how each location reaches its database, who it is, and who vouches for the others. What cannot be done for one location
     //    is told of it, and the rest is done all the same.
-    let here = context.options.location.of(&log);
     let mut troubles = Troubles::default();
     let mut certified = BTreeMap::new();
     for location in &here {
@@ -75,7 +86,7 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             Err(error) => troubles.add(Trouble::Certificates, &first, error),
         }
     }
-    // 4. What the locations of this cluster need is made so.
+    // 5. What the locations of this cluster need is made so.
     let mut wanted = Vec::new();
     for location in &here {
         let objects = needed(&log, location, &plan, &context.options.settings)?;
@@ -97,7 +108,7 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
         let names = Names::new(&log.name_any(), location);
         kept.extend([names.trust(), names.vouching()].map(|name| ("ConfigMap".to_owned(), name)));
     }
-    // 5. What an earlier spec needed goes.
+    // 6. What an earlier spec needed goes.
     let generation = log.metadata.generation.unwrap_or_default();
     // Only after everything that is wanted is there.
     if troubles.last.is_none() && context.is_to_be_pruned(&uid, generation) {
@@ -107,8 +118,7 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             Err(error) => troubles.last = Some(error),
         }
     }
-    // 6. Its pods are heard; what they have to record is recorded, and what is in force for them is told.
-    let key = Context::key_of(&log);
+    // 7. Its pods are heard; what they have to record is recorded, and what is in force for them is told.
     let names: Vec<&str> = here.iter().map(|location| location.name.as_str()).collect();
     context.sidecars.keep_only(&key, &names);
     // All that has to be recorded first: somebody waits for it.
@@ -127,14 +137,16 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
         let heard = context.sidecars.heard(&key, &location.name);
         attend::configure(&context, &log, &location.name, &wanted, &heard).await;
     }
-    // 7. What is there is told.
-    report::report(&context, &log, &plan, &here, &troubles).await?;
+    // 8. What is there is told.
+    report::report(&context, &log, &plan, (&here, &attending), &troubles).await?;
     if let Some(error) = troubles.last {
         return Err(error);
     }
     context.succeeded(&uid);
     // Numbers that drift are told now and then.
-    let soon = if here.is_empty() {
+    let soon = if !attending.others.is_empty() {
+        attending::LOOK_EVERY
+    } else if here.is_empty() {
         context.options.resync
     } else if context.is_listening() {
         LISTEN_FIRST

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `options` | what an operator is started with |
 //! | `context` | what every visit may look at |
+//! | `attending` | which of several operators attends to a log |
 //! | `event_log` | the steps for an EventLog |
 //! | `replication_link` | the steps for a ReplicationLink |
 //! | `database` | how a location reaches its database |
@@ -25,6 +26,7 @@
 //! | `run` | watches, and who is visited when |
 
 mod apply;
+mod attending;
 mod certificates;
 mod context;
 mod database;

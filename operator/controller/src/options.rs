@@ -49,6 +49,10 @@ impl Realises {
 pub struct Options {
     /// The locations of this cluster.
     pub location: Realises,
+    /// Its Lease, as NAMESPACE/NAME: by that others of the same cluster know whether it is still there. Without one it cannot be known.
+    pub lease: Option<String>,
+    /// Another operator whose Lease has not changed for so long is gone.
+    pub gone_after: Duration,
     /// The one namespace that is looked at; all of them where absent.
     pub namespace: Option<String>,
     /// What is the same for all logs.

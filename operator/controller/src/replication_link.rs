@@ -12,6 +12,7 @@ use tidelog_status::{DRIFT_EVERY, LinkSeen, SeenEdge, link_status, write_in};
 use tidelog_topology::{Finding, Plan, Planner};
 
 use crate::apply::write_status;
+use crate::attending::LOOK_EVERY;
 use crate::context::{Context, LISTEN_FIRST, NOT_YET};
 use crate::error::Error;
 use crate::seen;
@@ -36,8 +37,13 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
     if !context.knows_everything() {
         return Ok(Action::requeue(NOT_YET));
     }
-    // 1. Its log, and the plan by all links of that.
+    // 1. Its log, if this operator attends to that, and the plan by all links of it.
     let log = context.log_of(&link);
+    match log.as_ref().map(|log| context.attends_to(log)) {
+        None | Some(Some(true)) => {}
+        Some(Some(false)) => return Ok(Action::requeue(LOOK_EVERY)),
+        Some(None) => return Ok(Action::requeue(NOT_YET)),
+    }
     let plan = log
         .as_ref()
         .map(|log| context.manifest(log).plan(Planner::new()));

@@ -25,7 +25,7 @@ pub use budget::{DRIFT_EVERY, LAG_EVERY, is_log_worth_a_write, lag_bucket, write
 pub use fact::{Fact, with_history};
 pub use link::{LinkSeen, STANDSTILL_AFTER, SeenEdge, link_status};
 pub use log::{
-    Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
+    Attending, Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
 };
 pub use reasons::{
     EDGE_REASONS, EVENT_LOG_REASONS, EVENT_LOG_TYPES, EdgeReason, FINDINGS, FindingWords,

@@ -114,9 +114,35 @@ impl LocationHere {
     }
 }
 
+/// Who attends to a log in this cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attending {
+    /// The operator itself, by its Lease, if it has one.
+    pub operator: Option<String>,
+    /// Others that would do so too, and stand by.
+    pub others: Vec<String>,
+}
+
+impl Attending {
+    /// What a person has to mend: one log in one cluster is for one operator.
+    fn wrong(&self) -> Option<(String, String)> {
+        if self.others.is_empty() {
+            return None;
+        }
+        let this = self.operator.as_deref().unwrap_or("without a Lease");
+        let message = format!(
+            "operator {this} attends to this log, and in the same cluster {} would too and stands by: uninstall all but one release, or give each a namespace of its own (watchNamespace)",
+            self.others.join(", ")
+        );
+        Some(("DuplicateLocation".to_owned(), message))
+    }
+}
+
 /// What an operator sees of a log.
 #[derive(Debug, Clone)]
 pub struct LogSeen<'a> {
+    /// Who attends to it.
+    pub attending: &'a Attending,
     /// Generation of the spec that was looked at.
     pub generation: Option<i64>,
     /// The location of this operator; `*` for all.
@@ -139,6 +165,9 @@ pub fn log_status(seen: &LogSeen<'_>, before: &[Condition], now: &Time) -> Event
     EventLogStatus {
         observed_generation: seen.generation,
         location: Some(seen.operator.to_owned()),
+        operator: seen.attending.operator.clone(),
+        // Theirs to write, and taken off by the controller.
+        other_operators: Vec::new(),
         head: seen
             .here
             .iter()
@@ -208,12 +237,13 @@ fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
                 ..fact.clone()
             },
         );
-    let refused = seen.here.iter().find_map(LocationHere::wrong);
-    let stalled = match refused {
+    let refused = seen.here.iter().find_map(LocationHere::wrong).cloned();
+    let refused = refused.or_else(|| seen.attending.wrong());
+    let stalled = match &refused {
         Some((reason, message)) => Fact::yes("Stalled", reason, message.clone()),
         None => Fact::no("Stalled", "Progressing", "nothing needs a person"),
     };
-    let reconciling = match refused {
+    let reconciling = match &refused {
         Some(_) => Fact::no("Reconciling", "Refused", "waiting for a person"),
         None if ready.status == ConditionStatus::True => {
             Fact::no("Reconciling", "Done", "everything is as it was asked for")

@@ -11,7 +11,7 @@ use expect_test::{Expect, expect};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{EVENT_LOG_CONDITIONS, EventLogStatus, WriterStatus};
 use tidelog_status::{
-    Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
+    Attending, Certificate, Doing, LocationHere, LogSeen, Offered, Recovery, WriterSeen, log_status,
 };
 
 fn serving() -> WriterSeen {
@@ -55,6 +55,7 @@ fn here(name: &str, seen: Option<WriterSeen>) -> LocationHere {
 
 fn status_of(operator: &str, here: &[LocationHere], insecure: bool) -> EventLogStatus {
     let seen = LogSeen {
+        attending: &Attending::default(),
         generation: Some(3),
         operator,
         spec_hash: "abc",

@@ -9,10 +9,10 @@ use tidelog_api::{
     REPLICATION_LINK_CONDITIONS, Topology, WriterStatus,
 };
 use tidelog_status::{
-    Certificate, Doing, EDGE_REASONS, EDGE_STATES, EVENT_LOG_REASONS, EVENT_LOG_TYPES, FINDINGS,
-    LinkSeen, LocationHere, LogSeen, Offered, REPLICATION_LINK_REASONS, REPLICATION_LINK_TYPES,
-    ReasonRow, Recovery, Resource, STANDSTILL_AFTER, SeenEdge, WriterSeen, hint, is_told,
-    link_status, log_status, row,
+    Attending, Certificate, Doing, EDGE_REASONS, EDGE_STATES, EVENT_LOG_REASONS, EVENT_LOG_TYPES,
+    FINDINGS, LinkSeen, LocationHere, LogSeen, Offered, REPLICATION_LINK_REASONS,
+    REPLICATION_LINK_TYPES, ReasonRow, Recovery, Resource, STANDSTILL_AFTER, SeenEdge, WriterSeen,
+    hint, is_told, link_status, log_status, row,
 };
 use tidelog_topology::{Finding, FindingKind, Severity};
 
@@ -164,8 +164,18 @@ fn writers() -> Vec<Option<WriterSeen>> {
 #[test]
 fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
     let mut given = BTreeSet::new();
+    let waiting = Attending {
+        operator: Some("tidelog/tidelog-operator.eu".into()),
+        others: vec!["trial/tidelog-operator.all".into()],
+    };
     let mut see = |here: &[LocationHere], insecure: bool| {
+        let attending = if insecure {
+            waiting.clone()
+        } else {
+            Attending::default()
+        };
         let seen = LogSeen {
+            attending: &attending,
             generation: Some(3),
             operator: "eu",
             spec_hash: "abc",

@@ -18,6 +18,14 @@ pub struct EventLogStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub location: Option<String>,
+    /// The operator that attends to this log in this cluster, by namespace and name of its Lease; others stand by for as long as that is renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::lease")]
+    pub operator: Option<String>,
+    /// Operators of this cluster that would attend to the log too, and stand by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::leases")]
+    pub other_operators: Vec<String>,
     /// Highest local sequence; of several locations here the largest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]

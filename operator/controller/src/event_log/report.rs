@@ -12,7 +12,7 @@ use kube::api::Api;
 use kube::runtime::events::EventType;
 use tidelog_api::{EventLog, EventLogStatus, Expose, Location};
 use tidelog_build::{Names, Way, way};
-use tidelog_status::{LocationHere, LogSeen, Offered, is_log_worth_a_write, log_status};
+use tidelog_status::{Attending, LocationHere, LogSeen, Offered, is_log_worth_a_write, log_status};
 use tidelog_topology::Plan;
 
 use super::{Trouble, Troubles, first};
@@ -25,7 +25,7 @@ pub(super) async fn report(
     context: &Context,
     log: &EventLog,
     plan: &Plan,
-    here: &[&Location],
+    (here, attending): (&[&Location], &Attending),
     troubles: &Troubles,
 ) -> Result<(), Error> {
     let mut seen = Vec::new();
@@ -41,13 +41,16 @@ pub(super) async fn report(
     let insecure = way(log) == Way::Insecure;
     let spec_hash = plan.spec_hash.to_string();
     let seen = LogSeen {
+        attending,
         generation: log.metadata.generation,
         operator: context.options.location.as_str(),
         spec_hash: &spec_hash,
         here: &seen,
         insecure,
     };
-    let before = log.status.clone().unwrap_or_default();
+    let mut before = log.status.clone().unwrap_or_default();
+    // Others write that.
+    before.other_operators.clear();
     // What stands there was seen by the operator before this one: not heard yet is no news.
     let uid = log.uid().unwrap_or_default();
     let mut is_early = false;

@@ -181,6 +181,12 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "Rename or delete that object; when it is meant for this location, label it with `tidelog.dev/log=NAME` and `tidelog.dev/location=LOCATION`.",
     ),
     row(
+        "DuplicateLocation",
+        &[("Stalled", True)],
+        "Two operators of this cluster would attend to the log. The one in `status.operator` does, those in `status.otherOperators` stand by and write nothing else.",
+        "Uninstall all but one release, or give each a namespace of its own (`watchNamespace`); for several locations in one cluster there is `location.name='*'`. Who is gone is taken off the list within two minutes.",
+    ),
+    row(
         "Forbidden",
         ANYWHERE,
         "The API server does not let the operator do what the message says.",

@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 use tidelog_api::{Condition, Dense, EdgeState, EdgeStatus, LagThreshold, Topology};
 use tidelog_status::{
-    Certificate, Doing, LinkSeen, LocationHere, LogSeen, Offered, Recovery, STANDSTILL_AFTER,
-    SeenEdge, WriterSeen, link_status, log_status,
+    Attending, Certificate, Doing, LinkSeen, LocationHere, LogSeen, Offered, Recovery,
+    STANDSTILL_AFTER, SeenEdge, WriterSeen, link_status, log_status,
 };
 use tidelog_topology::{Finding, FindingKind, Severity};
 
@@ -79,6 +79,7 @@ fn trouble(reason: &str) -> Option<(String, String)> {
 
 fn log_of(here: &[LocationHere], insecure: bool, before: &[Condition]) -> Value {
     let seen = LogSeen {
+        attending: &Attending::default(),
         generation: Some(GENERATION),
         operator: "eu",
         spec_hash: "abc",

@@ -31,13 +31,22 @@ fn program() -> PathBuf {
 }
 
 /// One process; it ends with its test.
-struct Process {
-    child: Child,
+pub struct Process {
+    pub child: Child,
     folder: TempDir,
 }
 
 impl Process {
     fn start(namespace: &str, name: &str, address: Option<SocketAddr>) -> Self {
+        Self::start_for((namespace, "eu"), name, address)
+    }
+
+    /// One for this location of a namespace.
+    pub fn start_for(
+        (namespace, location): (&str, &str),
+        name: &str,
+        address: Option<SocketAddr>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = fs::read_to_string(ApiServer::shared().kubeconfig()).unwrap();
         let mut kubeconfig: Value = serde_yaml::from_str(&kubeconfig).unwrap();
@@ -50,7 +59,7 @@ impl Process {
         fs::write(&file, kubeconfig.to_string()).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new(program())
-            .args(["--location=eu", "--listen=127.0.0.1:0"])
+            .args(["--location", location, "--listen=127.0.0.1:0"])
             .args(["--namespace", namespace, "--identity", name])
             .args(["--operator-namespace", &format!("{namespace}-system")])
             .arg("--kubeconfig")
@@ -68,7 +77,7 @@ impl Process {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    fn has_worked(&self) -> bool {
+    pub fn has_worked(&self) -> bool {
         self.said().contains(": elected")
     }
 }

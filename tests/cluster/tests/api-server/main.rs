@@ -14,6 +14,7 @@ mod operator;
 mod reading;
 mod reconcile;
 mod sidecars;
+mod standing_by;
 mod taken;
 mod watched;
 mod webhook;

@@ -46,8 +46,20 @@ impl Operator {
 
     /// One with something between it and the API server.
     pub fn start_behind(namespace: &str, location: &str, between: Between) -> Self {
+        Self::start_with(namespace, location, between, None)
+    }
+
+    /// One of several, by a Lease.
+    pub fn start_as(namespace: &str, location: &str, lease: &str) -> Self {
+        Self::start_with(namespace, location, Between::default(), Some(lease))
+    }
+
+    fn start_with(namespace: &str, location: &str, between: Between, lease: Option<&str>) -> Self {
         let options = Options {
             location: Realises::parse(location),
+            lease: lease.map(str::to_owned),
+            // Nobody renews a Lease here.
+            gone_after: Duration::from_hours(1),
             namespace: Some(namespace.to_owned()),
             settings: Settings {
                 sidecar_image: "tidelog/sidecar:test".into(),

@@ -69,7 +69,7 @@ pub fn condition(kubectl: &Kubectl, object: &str, type_: &str) -> Option<(String
 }
 
 /// Kind and name of everything in a namespace that the operator applies, with its version.
-fn versions(kubectl: &Kubectl) -> BTreeMap<String, String> {
+pub fn versions(kubectl: &Kubectl) -> BTreeMap<String, String> {
     let kinds = "evlog,rlink,statefulset,service,configmap,networkpolicy,poddisruptionbudget";
     let answer = kubectl.run(&["get", kinds, "-o", "json"]).unwrap();
     let list: Value = serde_json::from_str(&answer.done().unwrap().output).unwrap();

@@ -239,6 +239,7 @@ fn the_operator_may_do_what_it_needs_and_no_more() {
             cluster.namespace,
             true,
         ),
+        ("get", "leases.coordination.k8s.io", "kube-system", true),
         ("patch", "leases.coordination.k8s.io", "kube-system", false),
         (
             "create",

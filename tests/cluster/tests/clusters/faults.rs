@@ -357,7 +357,8 @@ fn a_cluster_that_stands_still_and_a_kubelet_that_is_away_lose_nothing() {
     until("the node is back", || (ready()? == "True").then_some(()));
     scene.synced();
     until("everything is everywhere", || {
-        (scene.count("eu") == 4 && scene.count("us") == 4).then_some(())
+        let at = |location| scene.count_if_reached(location);
+        (at("eu")? == 4 && at("us")? == 4).then_some(())
     });
     assert_eq!(restarts(&scene, "us", "orders-us-0"), 0);
     scene.same();

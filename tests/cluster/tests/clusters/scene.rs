@@ -210,6 +210,16 @@ impl Scene {
         read.lines().count()
     }
 
+    /// The same where a kubelet may not lead to its pods yet.
+    pub fn count_if_reached(&self, location: &str) -> Option<usize> {
+        let arguments = ["--namespace", &self.namespace, "read", "--location"];
+        let read = self
+            .clusters
+            .tidelog(&[&arguments[..], &[location, "-o", "json"]].concat());
+        let read = read.unwrap();
+        read.success.then(|| read.output.lines().count())
+    }
+
     /// Nothing that one has is missing at the other.
     pub fn same(&self) {
         let said = self.tidelog(&["diff", "eu", "us"]);

@@ -34,7 +34,7 @@ const PLACES: [(&str, &str, &str); 3] = [
 ];
 
 /// File, resources, and why.
-const REASONS: [(&str, &str, &str); 16] = [
+const REASONS: [(&str, &str, &str); 17] = [
     (
         "_helpers.tpl",
         "eventlogs, replicationlinks",
@@ -85,6 +85,11 @@ const REASONS: [(&str, &str, &str); 16] = [
         "_helpers.tpl",
         "pods",
         "Where the sidecars are, to ask them how they are.",
+    ),
+    (
+        "_helpers.tpl",
+        "leases",
+        "With `leaderElection.enabled`: whether another operator that attends to a log of this cluster is still there. Its own it only renews where it runs.",
     ),
     (
         "_helpers.tpl",
