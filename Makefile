@@ -106,7 +106,7 @@ test-unit: ## Unit, property and documentation tests
 
 .PHONY: test-integration
 test-integration: ## Conformance of the stores, generated files, command line, multi-location tests
-	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; cargo test $(tested) --no-fail-fast --test '*'
+	@$(find_postgres); export TIDELOG_POSTGRES_BIN; set -x; $(tools)/run-integration.sh $(tested)
 
 # With which profile the simulations are built; `sim` takes minutes to build and is three times as fast.
 PROFILE := dev

@@ -19,6 +19,7 @@ use tidelog_tls::{Pems, Tls};
 use crate::apply::apply;
 use crate::context::Context;
 use crate::error::Error;
+use crate::issuing;
 use crate::secret::{self, Data};
 
 /// Between two looks at what is there: nothing tells of a Secret that has changed.
@@ -258,18 +259,25 @@ impl Place<'_> {
         Err(Error::refused("AuthorityLost", why))
     }
 
+    /// Why a Secret is missing that somebody else makes.
+    async fn not_yet(&self, name: &str, missing: Error) -> Error {
+        let tls = self.log.spec.tls.as_ref();
+        if tls.is_none_or(|tls| tls.issuer_ref.is_none()) {
+            return missing;
+        }
+        issuing::why(self.context, self.log, name).await
+    }
+
     /// What somebody else has made.
     async fn found(&self, location: &str) -> Result<Known, Error> {
         let missing = |name: &str, what: &str| {
             Error::refused("SecretNotFound", format!("Secret {name} {what}"))
         };
         let own = secret::find(self.context, self.log, location).await?;
-        let own = own.ok_or_else(|| {
-            missing(
-                location,
-                "with the certificate of the location does not exist",
-            )
-        })?;
+        let Some(own) = own else {
+            let what = "with the certificate of the location does not exist";
+            return Err(self.not_yet(location, missing(location, what)).await);
+        };
         let authority = secret::text(&own, AUTHORITY_KEY).and_then(|pem| authorities(pem).ok());
         let authority = authority.ok_or_else(|| {
             let why = format!(
@@ -285,12 +293,10 @@ impl Place<'_> {
         let name = self.names.admin();
         let found = secret::find(self.context, self.log, &name).await?;
         let admin = self.identity(Role::Admin)?;
-        let found = found.ok_or_else(|| {
-            missing(
-                &name,
-                &format!("with the certificate of {admin} does not exist"),
-            )
-        })?;
+        let Some(found) = found else {
+            let what = format!("with the certificate of {admin} does not exist");
+            return Err(self.not_yet(&name, missing(&name, &what)).await);
+        };
         let admin = pair(&found).ok_or_else(|| {
             let why = format!("Secret {name} holds no certificate with its key (tls.crt, tls.key)");
             Error::refused("SecretInvalid", why)

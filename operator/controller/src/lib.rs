@@ -12,6 +12,7 @@
 //! | `replication_link` | the steps for a ReplicationLink |
 //! | `database` | how a location reaches its database |
 //! | `certificates` | who a location is, and who vouches for the others |
+//! | `issuing` | what cert-manager says of what it has not issued yet |
 //! | `secret` | Secrets, by name |
 //! | `whose` | whose an object is that is there already |
 //! | `sidecars` | what each pod says of itself |
@@ -33,6 +34,7 @@ mod database;
 mod error;
 mod event_log;
 mod events;
+mod issuing;
 mod metrics;
 mod motion;
 mod options;

@@ -7,6 +7,7 @@ use tidelog_api::{
 };
 
 use crate::fact::{Fact, with_history};
+use crate::reasons::is_passing;
 
 /// What a location is doing, by its own word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,10 +108,17 @@ pub struct LocationHere {
 }
 
 impl LocationHere {
-    /// What a person has to mend first.
-    fn wrong(&self) -> Option<&(String, String)> {
+    /// What could not be done first.
+    fn undone(&self) -> Option<&(String, String)> {
         let any = self.storage.as_ref().or(self.certificates.as_ref());
         any.or(self.refused.as_ref())
+    }
+
+    /// What a person has to mend first.
+    fn wrong(&self) -> Option<&(String, String)> {
+        let all = [&self.storage, &self.certificates, &self.refused];
+        let mut all = all.into_iter().flatten();
+        all.find(|(reason, _)| !is_passing(reason))
     }
 }
 
@@ -281,7 +289,7 @@ fn worst(facts: impl Iterator<Item = Fact>) -> Fact {
 
 /// What is said of a location whose writer nobody has heard.
 fn unheard(type_: &'static str, here: &LocationHere) -> Fact {
-    if let Some((reason, message)) = here.wrong() {
+    if let Some((reason, message)) = here.undone() {
         return Fact::unknown(type_, reason, message.clone());
     }
     let (ready, wanted) = here.pods;

@@ -71,6 +71,7 @@ const PASSING: &[&str] = &[
     "Connecting",
     "HeadUnknown",
     "Insecure",
+    "Issuing",
     "Lagging",
     "NotLocal",
     "NotReady",

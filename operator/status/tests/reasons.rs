@@ -66,7 +66,9 @@ const STORAGE: [&str; 7] = [
     "Invalid",
     "KindNotFound",
 ];
-const CERTIFICATES: [&str; 7] = [
+const CERTIFICATES: [&str; 9] = [
+    "Issuing",
+    "IssuingFailed",
     "SecretNotFound",
     "SecretInvalid",
     "AuthorityLost",

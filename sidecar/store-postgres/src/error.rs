@@ -78,6 +78,14 @@ pub fn is_stale_origin(error: &CommitError) -> bool {
     matches!(error, CommitError::Failed(StoreError::Corrupted { place, .. }) if place.starts_with("origins"))
 }
 
+/// Where what is not there should be.
+const NO_SCHEMA: &str = "schema";
+
+/// Whether a table, or all of them, are not there.
+pub fn lacks_a_table(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupted { place, .. } if place == NO_SCHEMA)
+}
+
 /// Any other error.
 pub fn store_error(error: sqlx::Error) -> StoreError {
     match error {
@@ -156,7 +164,7 @@ fn from_server(error: &dyn sqlx::error::DatabaseError) -> StoreError {
             "{said}; the user of the storage URI must own the database, or be granted CREATE on it"
         )),
         "42P01" | "42703" | "3F000" => StoreError::Corrupted {
-            place: "schema".into(),
+            place: NO_SCHEMA.into(),
             detail: said,
         },
         "23505" | "23502" | "23514" => StoreError::Corrupted {

@@ -102,6 +102,11 @@ impl Connector {
         &self.place
     }
 
+    /// What it was made from.
+    pub fn source(&self) -> &PostgresOptions {
+        &self.source
+    }
+
     /// What it connects with now.
     pub fn options(&self) -> PgConnectOptions {
         let before = { self.options.read() }

@@ -15,7 +15,7 @@ use tidelog_store::{
 };
 
 use crate::codec;
-use crate::error::store_error;
+use crate::error::{lacks_a_table, store_error};
 use crate::origins::OriginTable;
 use crate::row::{self, Cursor, RowError};
 use crate::statement::Statement;
@@ -79,8 +79,17 @@ impl LeasedIn {
 }
 
 impl PostgresStore {
+    /// Which database this is. Every start asks that first: one that has come back empty is made ours, as when the store was opened; what that means for
+    /// the log is for whoever reads the state.
     pub(crate) async fn read_instance(&self) -> Result<InstanceId, StoreError> {
-        let rows = self.control.fetch(&Statement::new(INSTANCE)).await?;
+        let ask = || async { self.control.fetch(&Statement::new(INSTANCE)).await };
+        let rows = match ask().await {
+            Err(error) if lacks_a_table(&error) => {
+                self.prepare().await?;
+                ask().await
+            }
+            asked => asked,
+        }?;
         instance(rows.first().ok_or_else(no_head)?)
     }
 

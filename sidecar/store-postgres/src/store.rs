@@ -14,7 +14,7 @@ use tidelog_store::{
 use crate::options::PostgresOptions;
 use crate::origins::Origins;
 use crate::schema;
-use crate::session::{Channel, Connector, Doubts};
+use crate::session::{Channel, Connector, Doubts, Session};
 use crate::state::LeasedIn;
 use crate::watch::{LOOK_EVERY, Watch};
 
@@ -41,8 +41,7 @@ impl PostgresStore {
     pub async fn open(options: PostgresOptions) -> Result<Self, StoreError> {
         options.check()?;
         let connector = Arc::new(Connector::new(options.clone())?);
-        let mut session = connector.open().await?;
-        schema::prepare(session.connection(), &options).await?;
+        let session = prepared(&connector).await?;
         let doubts = Arc::new(Doubts::default());
         let channel =
             |size, doubts, watch| Channel::new(Arc::clone(&connector), size, doubts, watch);
@@ -67,10 +66,26 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// Brings the schema forward, or makes it in a database that is empty now.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        tracing::warn!(
+            place = self.connector.place(),
+            "the database has no tables any more; they are made anew"
+        );
+        prepared(&self.connector).await.map(drop)
+    }
+
     /// Waits until no interrupted write can change anything any more.
     pub(crate) async fn settle(&self) -> Result<(), StoreError> {
         self.doubts.settle(&self.control).await
     }
+}
+
+/// A connection to a database with the schema of this build.
+async fn prepared(connector: &Connector) -> Result<Session, StoreError> {
+    let mut session = connector.open().await?;
+    schema::prepare(session.connection(), connector.source()).await?;
+    Ok(session)
 }
 
 #[async_trait]

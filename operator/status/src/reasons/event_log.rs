@@ -163,6 +163,26 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "Correct the Secret that the message names; it is read again every 30 s.",
     ),
     row(
+        "Issuing",
+        &[
+            ("CertificatesReady", False),
+            ("Ready", Unknown),
+            ("StorageReady", Unknown),
+            ("Available", Unknown),
+            ("PeersAgree", Unknown),
+            ("Recovered", Unknown),
+            ("Reconciling", True),
+        ],
+        "cert-manager has not issued a certificate of the location yet.",
+        "Nothing; if it lasts, look at the Certificate that the message names, at its issuer, and whether cert-manager runs.",
+    ),
+    row(
+        "IssuingFailed",
+        CERTIFICATES,
+        "cert-manager could not issue a certificate of the location; it tries again after an hour and later.",
+        "The message is that of cert-manager: correct the issuer, and have it try at once with `cmctl renew`.",
+    ),
+    row(
         "PasswordLost",
         STORAGE,
         "The Secret with the password of the managed database is gone, and its volume is there: it knows that password.",

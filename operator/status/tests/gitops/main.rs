@@ -30,6 +30,7 @@ const EXPECTED: &[(&str, Health, Kstatus)] = &[
     ("log: secret missing, served before", Degraded, Failed),
     ("log: forbidden", Degraded, Failed),
     ("log: certificates missing", Degraded, Failed),
+    ("log: certificates on their way", Progressing, InProgress),
     ("log: certificate ends", Healthy, Current),
     ("log: peers not trusted", Healthy, Current),
     ("log: peers differ", Healthy, Current),

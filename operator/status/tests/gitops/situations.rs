@@ -149,6 +149,13 @@ pub fn logs() -> Vec<Situation> {
                 ..fine()
             }),
         ),
+        (
+            "certificates on their way",
+            of(LocationHere {
+                certificates: trouble("Issuing"),
+                ..here(None)
+            }),
+        ),
         ("certificate ends", of(here(Some(ends)))),
         (
             "peers not trusted",

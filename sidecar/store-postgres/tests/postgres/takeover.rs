@@ -90,6 +90,34 @@ async fn a_connection_to_another_database_than_the_lease_was_taken_in_stops_the_
     store.commit(&successor.append(2, |_, _| {})).await.unwrap();
 }
 
+/// A volume that was lost, under a server that comes back and a process that goes on.
+#[tokio::test]
+async fn an_emptied_database_is_another_one_and_is_made_ours() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    let mut writer = Writer::start(&store).await;
+    store.commit(&writer.append(1, |_, _| {})).await.unwrap();
+    let before = store.instance().await.unwrap();
+    database.sql("SET client_min_messages = error; DROP SCHEMA tidelog CASCADE");
+    end_all_sessions(&database);
+    assert!(store.commit(&writer.append(2, |_, _| {})).await.is_err());
+    assert_ne!(store.instance().await.unwrap().system, before.system);
+    let mut successor = Writer::start_as(&store, "eu", 2).await;
+    assert_eq!(store.state().await.unwrap().head, 0);
+    store.commit(&successor.append(1, |_, _| {})).await.unwrap();
+    assert_eq!(contents(&store).await.events.len(), 1);
+
+    // What is there in part is nobody's to complete.
+    database.sql("DROP TABLE tidelog.lease");
+    end_all_sessions(&database);
+    database.sql("ALTER TABLE tidelog.head RENAME TO elsewhere");
+    let asked = store.instance().await;
+    assert!(
+        matches!(asked, Err(StoreError::Corrupted { .. })),
+        "{asked:?}"
+    );
+}
+
 /// Judging whose word counts and writing are one: a lease that is being taken is waited for and looked at again.
 #[tokio::test]
 async fn a_consumer_is_not_stored_past_a_lease_that_is_being_taken() {

@@ -114,7 +114,9 @@ fn what_cert_manager_issues_is_used_and_what_is_asked_of_it_is_kept() {
     waited.unwrap().done().unwrap();
 
     let _operator = Operator::start("issued", "eu");
-    waits_for(&kubectl, "CertificatesReady", "False", "SecretNotFound");
+    waits_for(&kubectl, "CertificatesReady", "False", "Issuing");
+    waits_for(&kubectl, "Reconciling", "True", "Issuing");
+    waits_for(&kubectl, "Stalled", "False", "Progressing");
     let mut node = Node::new(&kubectl, 33);
     for (name, whose) in [
         ("orders-eu-tls", "issued/orders/eu"),

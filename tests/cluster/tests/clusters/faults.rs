@@ -254,6 +254,44 @@ fn a_node_that_loses_power_comes_back_and_an_older_volume_is_noticed() {
 }
 
 #[test]
+fn a_volume_that_is_lost_is_filled_again_by_the_others() {
+    let scene = Scene::new("emptied");
+    scene.two_locations("");
+    scene.append("us");
+    until("it arrives", || (scene.count("eu") == 1).then_some(()));
+    let us = scene.at("us");
+    let volume = || {
+        us.get("pvc/data-orders-us-pg-0").ok()?["metadata"]["uid"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let before = volume().unwrap();
+    for lost in ["pvc/data-orders-us-pg-0", "pod/orders-us-pg-0"] {
+        us.run(&["delete", lost, "--wait=false"])
+            .unwrap()
+            .done()
+            .unwrap();
+    }
+    until("there is another volume", || {
+        (volume()? != before).then_some(())
+    });
+    until("the incarnation has risen", || {
+        let now = scene.field("us", "evlog/orders", "/status/incarnation");
+        (now.as_i64()? > 1).then_some(())
+    });
+    let (reason, message) = scene.wait("us", "evlog/orders", "Recovered", "True");
+    assert_eq!(reason, "PulledBack", "{message}");
+    scene.append_soon("us");
+    scene.synced();
+    until("everything is everywhere", || {
+        (scene.count("eu") == 2 && scene.count("us") == 2).then_some(())
+    });
+    let events = us.run(&["get", "events"]).unwrap().output;
+    assert!(events.contains("IncarnationRaised"), "{events}");
+    scene.same();
+}
+
+#[test]
 fn a_drained_node_and_an_api_server_that_is_away_lose_nothing() {
     let Some(scene) = Scene::to_break("drained") else {
         return;

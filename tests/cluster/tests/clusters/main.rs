@@ -9,4 +9,6 @@ mod leaving;
 mod pages;
 mod scene;
 mod single;
+mod tools;
 mod two_locations;
+mod upgrading;

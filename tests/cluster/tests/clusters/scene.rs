@@ -20,6 +20,7 @@ pub struct Scene {
     pub clusters: &'static Clusters,
     pub namespace: String,
     files: TempDir,
+    begun: Instant,
 }
 
 impl Scene {
@@ -45,6 +46,7 @@ impl Scene {
             clusters,
             namespace: namespace.to_owned(),
             files: tempfile::tempdir().unwrap(),
+            begun: Instant::now(),
         }
     }
 
@@ -229,12 +231,19 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        let played = Instant::now();
         // The next one needs the same addresses; and it must not hang.
         thread::scope(|scope| {
             for location in ["eu", "us"] {
                 scope.spawn(|| self.leave(location));
             }
         });
+        tell(&format!(
+            "{}: {} s, and {} s to clear away",
+            self.namespace,
+            (played - self.begun).as_secs(),
+            played.elapsed().as_secs()
+        ));
     }
 }
 
@@ -243,9 +252,18 @@ impl Scene {
     fn leave(&self, location: &str) {
         // A namespace whose pods have ended goes at once; otherwise its controller looks again after half of the longest grace period.
         let here = self.at(location);
-        for kinds in ["rlink,evlog", "statefulset,deployment,daemonset,job", "pod"] {
+        for kinds in ["rlink,evlog", "statefulset,deployment,daemonset,job"] {
             let _ = here.run(&["delete", kinds, "--all", "--timeout=60s"]);
         }
+        // How they end in order is what tests are about; nobody waits for it here.
+        let end = [
+            "delete",
+            "pod",
+            "--all",
+            "--grace-period=1",
+            "--timeout=60s",
+        ];
+        let _ = here.run(&end);
         let kubectl = self.clusters.kubectl(location);
         let gone = kubectl.run(&[
             "delete",

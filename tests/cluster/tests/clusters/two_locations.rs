@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::scene::{SYSTEM, Scene, manifests, rest, tell, until, upgrade};
+use crate::tools;
 
 #[test]
 fn two_clusters_share_a_log_are_cut_and_heal() {
@@ -79,6 +80,15 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         (scene.count("eu") == 3 && scene.count("us") == 3).then_some(())
     });
     scene.same();
+    for location in ["eu", "us"] {
+        let times = |reason| tools::told(&scene, location, "ReplicationLink/orders", reason);
+        let (cut, healed) = (times("PeerUnreachable"), times("Streaming"));
+        tell(&format!(
+            "figure: {location} published PeerUnreachable {cut} times and Streaming {healed} times over one cut"
+        ));
+        assert!((1..=3).contains(&cut), "{cut} Events about one cut");
+    }
+    tools::agree(&scene, 3);
 }
 
 /// With real sidecars and nothing that changes, nobody writes anything about logs.
