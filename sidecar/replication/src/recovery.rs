@@ -40,7 +40,7 @@ impl fmt::Display for IdRange {
 /// How far recovery is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum RecoveryState {
-    /// There is no closed incarnation: nothing was ever lost.
+    /// There is no closed incarnation, and no peer knows of one: nothing was ever lost.
     #[default]
     NotNeeded,
     /// Peers are still to be heard, or to be caught up with.
@@ -144,11 +144,13 @@ impl Recovery {
         let mut heard = self.present(&cx.log);
         // Not older than the epoch: what is closed by now is counted as closed.
         let view = cx.log.reader().view();
-        if view.lineage.entries().len() < 2 {
-            return;
-        }
         let mine = |vector: &VectorTime| closed_entries(vector, &view);
         let (stored, covered) = (mine(stored.unwrap_or(covered)), mine(covered));
+        // A database that was emptied knows of no incarnation before its own; peers do.
+        let is_whole = view.lineage.entries().len() < 2 && heard.lost.is_empty();
+        if is_whole && stored.is_empty() && covered.is_empty() {
+            return;
+        }
         let mut news = heard.edges.insert(edge.clone());
         if !heard.covered.covers(&covered) {
             heard.covered.merge(&covered);
@@ -259,10 +261,10 @@ impl Recovery {
         around: &Neighbours,
         waiting_for: Vec<LocationName>,
     ) -> RecoveryStatus {
-        if view.lineage.entries().len() < 2 {
+        let heard = self.lock();
+        if view.lineage.entries().len() < 2 && heard.lost.is_empty() {
             return RecoveryStatus::default();
         }
-        let heard = self.lock();
         let lost: Vec<IdRange> = heard
             .lost
             .iter()

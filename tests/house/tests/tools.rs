@@ -493,7 +493,7 @@ fn ci_ends_with_the_sum_and_the_code_of_make() -> Result<()> {
         ),
     ] {
         // Each stage decides alone.
-        let stages = ["test"];
+        let stages = ["test", "test-cluster"];
         for stage in stages {
             let make = format!("{STEP}\n[ $step = {stage} ] || exit 0\n{make}");
             let output = with_make(".ci/run", &make)?;

@@ -57,6 +57,36 @@ async fn lost_own_events_come_back_from_a_peer_after_a_raise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_location_whose_database_was_emptied_says_that_events_were_lost_and_came_back() {
+    let mut net = Net::running(&["eu", "us"], mesh(&["eu", "us"])).await;
+    net.append("eu", "lost").await;
+    net.append("us", "u").await;
+    both_hold(&net, 2).await;
+    let never = net.replication("us").recovery();
+    assert_eq!(never.borrow().state, RecoveryState::NotNeeded);
+    net.stop("eu").await;
+    net.start_on("eu", Arc::new(MemoryStore::new(Arc::new(wall))))
+        .await;
+    net.append("eu", "new").await;
+    both_hold(&net, 3).await;
+    assert_eq!(
+        net.log("eu").lineage().entries().len(),
+        1,
+        "it knows of no other"
+    );
+    let recovery = net.replication("eu").recovery();
+    eventually("recovered", || async {
+        recovery.borrow().state == RecoveryState::Recovered
+    })
+    .await;
+    let lost = recovery.borrow().lost.clone();
+    assert_eq!(lost.len(), 1);
+    assert_eq!(lost[0].to_string(), "eu#1/1..=1");
+    // Nothing was lost by those that were only told of it.
+    assert_eq!(never.borrow().state, RecoveryState::NotNeeded);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_that_only_a_peer_noticed_is_proven_by_an_event_and_raises() {
     let mut net = Net::running(&["eu", "us"], mesh(&["eu", "us"])).await;
     restored(&mut net, true).await;

@@ -30,11 +30,11 @@ impl Scene {
         installed(clusters);
         for location in ["eu", "us"] {
             let kubectl = clusters.kubectl(location);
-            kubectl
-                .run(&["create", "namespace", namespace])
-                .unwrap()
-                .done()
-                .unwrap();
+            // One of an earlier test may still be on its way out.
+            until("the namespace is new", || {
+                let made = kubectl.run(&["create", "namespace", namespace]);
+                made.unwrap().success.then_some(())
+            });
             let strict = "pod-security.kubernetes.io/enforce=restricted";
             kubectl
                 .run(&["label", "namespace", namespace, strict])
@@ -264,16 +264,13 @@ impl Scene {
             "--timeout=60s",
         ];
         let _ = here.run(&end);
-        let kubectl = self.clusters.kubectl(location);
-        let gone = kubectl.run(&[
-            "delete",
-            "namespace",
-            &self.namespace,
-            "--ignore-not-found",
-            "--timeout=90s",
-        ]);
-        let gone = gone.unwrap();
+        // What the next one needs: addresses and volumes. That a namespace goes is tested elsewhere, and takes it ten seconds.
+        let rest = ["delete", "service,pvc", "--all", "--timeout=60s"];
+        let gone = here.run(&rest).unwrap();
         assert!(thread::panicking() || gone.success, "{}", gone.errors);
+        let namespace = ["delete", "namespace", &self.namespace];
+        let kubectl = self.clusters.kubectl(location);
+        let _ = kubectl.run(&[&namespace[..], &["--ignore-not-found", "--wait=false"]].concat());
         // Volumes outlive it: they are wiped by hand, as a person would.
         if self.clusters.are_ours() {
             self.clusters
