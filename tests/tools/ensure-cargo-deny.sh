@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Prints the path of cargo-deny. Without one in PATH, the version below is built once (about a minute) into .tools/, which
-# lies outside of target/ so that `cargo clean` does not cost it.
+# Prints the path of cargo-deny. Without one in PATH, the version below is built once (about a minute) into
+# ~/.cache/tidelog/tools, which all checkouts share.
 set -euo pipefail
 
 version=0.20.2
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-tools=${TIDELOG_TOOLS_DIR:-$root/.tools}
+tools=${TIDELOG_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/tools}
 
 if command -v cargo-deny >/dev/null 2>&1; then
   command -v cargo-deny

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Prints the path of cargo-fuzz, which builds the fuzz targets with libFuzzer. Without one in PATH, the version below is built once (about a
-# minute) into .tools/, which lies outside of target/ so that `cargo clean` does not cost it.
+# minute) into ~/.cache/tidelog/tools, which all checkouts share.
 # libFuzzer itself is C++: as root on a system with apt-get a missing compiler is installed; otherwise it says what to install.
 set -euo pipefail
 
 version=0.13.2
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-tools=${TIDELOG_TOOLS_DIR:-$root/.tools}
+tools=${TIDELOG_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/tools}
 
 has_cxx() {
   local name

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Prints the path of a Go that builds what the tests need. As root on a system with apt-get it installs Go when there is none. One older than 1.21, as that of
-# Debian 12, fetches a newer one through its module proxy, checked against its checksum database, into .tools/; one from 1.21 on fetches what
+# Debian 12, fetches a newer one through its module proxy, checked against its checksum database, into ~/.cache/tidelog/tools; one from 1.21 on fetches what
 # a module asks for by itself.
 set -euo pipefail
 
 oldest_minor=21
 newer=1.26.3
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-tools=${TIDELOG_TOOLS_DIR:-$root/.tools}
+tools=${TIDELOG_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/tools}
 
 # The minor version of the Go in PATH; one that has no such number is a development version, so a new one.
 minor_of_go() {

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Prints the path of grpcurl, which the commands of the guides use. Without one in PATH, the version below is built once with Go into .tools/.
+# Prints the path of grpcurl, which the commands of the guides use. Without one in PATH, the version below is built once with Go into ~/.cache/tidelog/tools.
 set -euo pipefail
 
 version=v1.9.3
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-tools=${TIDELOG_TOOLS_DIR:-$root/.tools}
+tools=${TIDELOG_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/tools}
 
 if command -v grpcurl >/dev/null 2>&1; then
   command -v grpcurl

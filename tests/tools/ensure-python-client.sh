@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Prints the path of a python3 that has what docs/guides/python needs: a virtual environment below .tools/, filled once by pip.
+# Prints the path of a python3 that has what docs/guides/python needs: a virtual environment below ~/.cache/tidelog/tools, filled once by pip.
 # As root on a system with apt-get it installs Python when there is none; otherwise it says what to install.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-tools=${TIDELOG_TOOLS_DIR:-$root/.tools}
+tools=${TIDELOG_TOOLS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/tidelog/tools}
 requirements=$root/docs/guides/python/requirements.txt
 environment=$tools/python
 # What was installed, to see that the requirements have changed since.

@@ -7,7 +7,7 @@ beside=$(mktemp)
 # A job of its own: what it starts may be interrupted, and all of it ends with this.
 set -m
 # `api-server` is the only one whose name begins so.
-cargo test "$@" --no-fail-fast --test 'ap*' >"$beside" 2>&1 &
+RUST_TEST_THREADS=4 cargo test "$@" --no-fail-fast --test 'ap*' >"$beside" 2>&1 &
 job=$!
 set +m
 finish() {

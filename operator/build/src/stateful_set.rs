@@ -11,6 +11,8 @@ use crate::{Place, Settings, labels, metadata};
 
 /// User and group of the sidecar's image.
 const USER: i64 = 65532;
+/// The version of the application, on the pods that declare it.
+const VERSION_NOTE: &str = "tidelog.dev/application-version";
 /// Finishing appends, telling peers, recording the stop.
 const GRACE_SECONDS: u32 = 30;
 
@@ -84,22 +86,22 @@ fn pod(place: &Place<'_>, settings: &Settings) -> Value {
     });
     spec.entry("imagePullSecrets")
         .or_insert_with(|| json!(settings.pull_secrets()));
-    if place.log.spec.replicas > 1 {
-        spec.entry("topologySpreadConstraints").or_insert_with(|| {
-            json!([{
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(&names, "log")},
-            }])
-        });
-    }
+    // Also of a single one: a template that changed with `replicas` would replace the pods that run.
+    spec.entry("topologySpreadConstraints").or_insert_with(|| {
+        json!([{
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(&names, "log")},
+        }])
+    });
     let mut all_labels = object(said_metadata["labels"].clone());
     all_labels.extend(object(labels(&names, "log")));
-    let mut metadata = json!({"labels": all_labels});
-    if said_metadata["annotations"].is_object() {
-        metadata["annotations"] = said_metadata["annotations"].clone();
-    }
+    // A process says it of itself from its start on: with another version the pods are replaced, one after the other.
+    let mut notes = object(said_metadata["annotations"].clone());
+    let version = json!(place.log.spec.application.version);
+    notes.insert(VERSION_NOTE.to_owned(), version);
+    let metadata = json!({"labels": all_labels, "annotations": notes});
     json!({"metadata": metadata, "spec": spec})
 }
 

@@ -78,6 +78,24 @@ fn check(objects: &[Value], expected: &ExpectFile) {
 }
 
 #[test]
+fn more_replicas_are_more_pods_and_another_version_is_other_pods() {
+    let template = |from: &str, to: &str| {
+        assert!(SMALL.contains(from), "{from}");
+        let objects = built(&SMALL.replace(from, to), "eu");
+        let is_it = |object: &&Value| {
+            object["kind"] == "StatefulSet" && object["metadata"]["name"] == "orders-eu"
+        };
+        objects.iter().find(is_it).unwrap()["spec"]["template"].clone()
+    };
+    let before = template("kind: EventLog", "kind: EventLog");
+    let spec = "\nspec:\n  application:";
+    let more = template(spec, "\nspec:\n  replicas: 3\n  application:");
+    assert_eq!(before, more);
+    let other = template("version: \"1.3\"", "version: \"1.4\"");
+    assert_ne!(before, other);
+}
+
+#[test]
 fn a_small_log_with_everything_left_out() {
     check(&built(SMALL, "eu"), &expect_file!["golden/small.yaml"]);
 }

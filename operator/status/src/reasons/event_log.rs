@@ -204,7 +204,7 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "DuplicateLocation",
         &[("Stalled", True)],
         "Two operators of this cluster would attend to the log. The one in `status.operator` does, those in `status.otherOperators` stand by and write nothing else.",
-        "Uninstall all but one release, or give each a namespace of its own (`watchNamespace`); for several locations in one cluster there is `location.name='*'`. Who is gone is taken off the list within two minutes.",
+        "Uninstall all but one release, or give each a namespace of its own (`watchNamespace`); for several locations in one cluster there is `location.name='*'`. Who is gone is taken off the list, or followed, within two minutes; where the operator may not read the Lease of the other one, say so: `kubectl patch evlog NAME --subresource=status --type=merge --patch '{\"status\":{\"operator\":null,\"otherOperators\":null}}'`.",
     ),
     row(
         "Forbidden",

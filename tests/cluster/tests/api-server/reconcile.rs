@@ -45,12 +45,14 @@ pub fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 /// The same for what takes longer.
 pub fn within<T>(time: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + time;
+    // Each look is a process, and others use the machine as well.
+    let pause = Duration::from_millis(if time > SOON { 1_000 } else { 250 });
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < end, "not within {time:?}: {what}");
-        rest(Duration::from_millis(100));
+        rest(pause);
     }
 }
 

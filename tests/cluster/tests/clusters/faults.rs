@@ -148,6 +148,8 @@ fn certificates_are_replaced_while_it_runs() {
         let mut conditions = link["status"]["conditions"].as_array().unwrap().iter();
         conditions.find(|c| c["type"] == "Connected").cloned()
     };
+    // Whoever looks after the database changes its password: what is connected stays connected.
+    change_password(&scene);
     // Both call a sidecar of their own, which calls the log over mutual TLS, and which follows the log.
     let callers = ["eu", "us"].map(|location| Caller::start(&scene, location));
     let before = ["eu", "us"].map(rotations);
@@ -180,10 +182,50 @@ fn certificates_are_replaced_while_it_runs() {
         );
     }
     assert_eq!(connected(), since, "a connection between them was lost");
+    // What is connected anew has the new password.
+    psql(
+        &scene,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'tidelog' AND pid <> pg_backend_pid()",
+    );
+    scene.append_soon("eu");
+    appended += 1;
+    assert_eq!(restarts(&scene, "eu", "orders-eu-0"), 0);
     scene.synced();
     until("everything is everywhere", || {
         (scene.count("eu") == appended && scene.count("us") == appended).then_some(())
     });
+}
+
+/// Asks the database of `eu`, over the socket in its pod.
+fn psql(scene: &Scene, statement: &str) {
+    let client = [
+        "exec",
+        "orders-eu-pg-0",
+        "--",
+        "psql",
+        "-U",
+        "tidelog",
+        "-c",
+    ];
+    let asked = scene.at("eu").run(&[&client[..], &[statement]].concat());
+    asked.unwrap().done().unwrap();
+}
+
+/// Changes the password of the database of `eu`, there and in its Secret.
+fn change_password(scene: &Scene) {
+    let eu = scene.at("eu");
+    let read = |key: &str| {
+        let key = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        let found = eu.run(&["get", "secret", "orders-eu-pg", "-o", &key]);
+        found.unwrap().done().unwrap().output
+    };
+    let (before, after) = (read("password"), "anotherone");
+    let uri = read("uri").replace(&before, after);
+    assert!(uri.contains(after), "the URI has no password");
+    psql(scene, &format!("ALTER ROLE tidelog PASSWORD '{after}'"));
+    let patch = serde_json::json!({"stringData": {"password": after, "uri": uri}});
+    let patch = ["patch", "secret", "orders-eu-pg", "-p", &patch.to_string()];
+    eu.run(&patch).unwrap().done().unwrap();
 }
 
 #[test]
