@@ -67,12 +67,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-{{- if .Values.leaderElection.enabled }}
 # Whether another operator that attends to a log of this cluster is still there.
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get]
-{{- end }}
 {{- if .Values.rbac.certManager }}
 - apiGroups: [cert-manager.io]
   resources: [certificates]

@@ -13,11 +13,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use tidelog_api::{EventLog, EventLogStatus, OTHER_OPERATORS_MAX};
+use tidelog_api::{EventLog, EventLogStatus, LocationState, OTHER_OPERATORS_MAX};
 use tidelog_status::Attending;
 
 use crate::FIELD_MANAGER;
-use crate::context::{Context, NOT_YET};
+use crate::context::Context;
 use crate::error::Error;
 
 /// Between two looks of an operator that stands by.
@@ -29,8 +29,10 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 pub(crate) enum Turn {
     /// That of this operator.
     Mine(Attending),
-    /// That of another one; when to look again.
-    StandBy(Duration),
+    /// That of another one.
+    StandBy,
+    /// To be seen once what was written, by this operator or somebody else, has come back.
+    Unclear,
 }
 
 /// Whether this operator attends to a log. `wants`: it would have something to do.
@@ -38,13 +40,19 @@ pub(crate) async fn turn(context: &Context, log: &EventLog, wants: bool) -> Resu
     let nothing = EventLogStatus::default();
     let status = log.status.as_ref().unwrap_or(&nothing);
     let mine = context.options.lease.as_deref();
+    let mut is_idle = false;
     if let Some(other) = status.operator.as_deref().filter(|o| Some(*o) != mine) {
-        // It has found nothing to do, and said so.
-        let is_idle = status.locations.is_empty() && !status.conditions.is_empty();
-        if !(is_idle && wants) && context.pulses.beats(context, other).await {
-            return stand_by(context, log, status, mine.filter(|_| wants)).await;
+        // It has found nothing to do in this spec, and said so.
+        let is_said =
+            !status.conditions.is_empty() && status.observed_generation == log.metadata.generation;
+        is_idle = wants && is_said && status.locations.is_empty();
+        if !is_idle && context.pulses.beats(context, other).await {
+            return stand_by(context, log, status, (mine, wants)).await;
         }
         tracing::info!(log = log.name_any(), other, is_idle, "takes over");
+    } else if status.operator.is_none() && !wants && is_served(log, status) {
+        // By one that has no Lease, or knows nothing of all this.
+        return Ok(Turn::StandBy);
     }
     let Some(mine) = mine else {
         return Ok(Turn::Mine(Attending::default()));
@@ -53,28 +61,25 @@ pub(crate) async fn turn(context: &Context, log: &EventLog, wants: bool) -> Resu
         let mut taken = status.clone();
         taken.operator = Some(mine.to_owned());
         // That nothing runs here was the other one's word, and is no word of this one.
-        if taken.locations.is_empty() {
+        if is_idle {
             taken.conditions.clear();
         }
         let taken = json!(taken);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let object = on_top_of(log, &taken);
-        // The write itself brings the next visit.
-        return write(context, log, &params, &Patch::Apply(&object), NOT_YET).await;
+        write(context, log, &params, &Patch::Apply(&object)).await?;
+        return Ok(Turn::Unclear);
     }
-    let mut others = status.other_operators.clone();
-    others.retain(|other| other != mine);
     let mut there = Vec::new();
-    for other in &others {
+    for other in status.other_operators.iter().filter(|o| *o != mine) {
         if context.pulses.beats(context, other).await {
             there.push(other.clone());
         }
     }
-    if there != status.other_operators {
-        let left = (!there.is_empty()).then_some(&there);
-        let object = on_top_of(log, &json!({"otherOperators": left}));
-        let params = PatchParams::default();
-        write(context, log, &params, &Patch::Merge(&object), NOT_YET).await?;
+    if there != status.other_operators
+        && let Err(error) = tell_others(context, log, &there).await
+    {
+        tracing::warn!(log = log.name_any(), %error, "those that are gone stay on the list for now");
     }
     Ok(Turn::Mine(Attending {
         operator: Some(mine.to_owned()),
@@ -82,30 +87,43 @@ pub(crate) async fn turn(context: &Context, log: &EventLog, wants: bool) -> Resu
     }))
 }
 
-/// Writes that this operator is there too, if nobody knows yet.
+/// Whether somebody has told of a location that the spec still asks for.
+fn is_served(log: &EventLog, status: &EventLogStatus) -> bool {
+    let active = log.spec.locations.iter();
+    let mut active = active.filter(|l| l.state == LocationState::Active);
+    active.any(|l| status.locations.iter().any(|told| told.name == l.name))
+}
+
+/// Writes that this operator is there too, or is not any more, if it is not known yet.
 async fn stand_by(
     context: &Context,
     log: &EventLog,
     status: &EventLogStatus,
-    mine: Option<&str>,
+    (mine, wants): (Option<&str>, bool),
 ) -> Result<Turn, Error> {
-    let others = &status.other_operators;
-    let is_known = |mine: &str| others.iter().any(|other| other == mine);
-    let has_room = others.len() < OTHER_OPERATORS_MAX as usize;
-    let Some(mine) = mine.filter(|mine| !is_known(mine) && has_room) else {
-        return Ok(Turn::StandBy(LOOK_EVERY));
+    let Some(mine) = mine else {
+        return Ok(Turn::StandBy);
     };
-    let other = status.operator.as_deref();
-    tracing::warn!(
-        log = log.name_any(),
-        other,
-        "another operator of this cluster attends to this log; standing by"
-    );
-    let mut others = others.clone();
-    others.push(mine.to_owned());
-    let object = on_top_of(log, &json!({"otherOperators": others}));
+    let mut others = status.other_operators.clone();
+    let is_known = others.iter().any(|other| other == mine);
+    let has_room = others.len() < OTHER_OPERATORS_MAX as usize;
+    if wants && !is_known && has_room {
+        others.push(mine.to_owned());
+    } else if !wants && is_known {
+        others.retain(|other| other != mine);
+    } else {
+        return Ok(Turn::StandBy);
+    }
+    tell_others(context, log, &others).await?;
+    Ok(Turn::StandBy)
+}
+
+/// Replaces the list of those that stand by.
+async fn tell_others(context: &Context, log: &EventLog, others: &[String]) -> Result<(), Error> {
+    let left = (!others.is_empty()).then_some(others);
+    let object = on_top_of(log, &json!({"otherOperators": left}));
     let params = PatchParams::default();
-    write(context, log, &params, &Patch::Merge(&object), LOOK_EVERY).await
+    write(context, log, &params, &Patch::Merge(&object)).await
 }
 
 /// A status for the version of a log that was read.
@@ -122,22 +140,21 @@ fn on_top_of(log: &EventLog, status: &Value) -> Value {
     })
 }
 
-/// Writes unless the log has changed meanwhile.
+/// Writes unless the log has changed meanwhile; then the next visit is about to come.
 async fn write(
     context: &Context,
     log: &EventLog,
     params: &PatchParams,
     patch: &Patch<&Value>,
-    next: Duration,
-) -> Result<Turn, Error> {
+) -> Result<(), Error> {
     let (namespace, name) = (log.namespace().unwrap_or_default(), log.name_any());
     let api: Api<EventLog> = Api::namespaced(context.client.clone(), &namespace);
     match api.patch_status(&name, params, patch).await {
         Ok(_) => {
             context.metrics.wrote("status");
-            Ok(Turn::StandBy(next))
+            Ok(())
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Turn::StandBy(NOT_YET)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
         Err(error) => {
             let what = format!("write who attends to EventLog {namespace}/{name}");
             Err(Error::api(what)(error))
@@ -157,8 +174,8 @@ struct Pulse {
     since: Instant,
     /// When it was looked at.
     looked: Instant,
-    /// It may not be read, and that was told.
-    is_told: bool,
+    /// It may not be read.
+    is_refused: bool,
 }
 
 impl Pulses {
@@ -168,9 +185,13 @@ impl Pulses {
         let Some((namespace, name)) = lease.split_once('/') else {
             return false;
         };
+        if namespace.is_empty() || name.is_empty() {
+            return false;
+        }
         let gone_after = context.options.gone_after;
-        if let Some(silent) = self.known(lease, Instant::now()) {
-            return silent < gone_after;
+        // Of one that is gone it is asked each time: it may just have come back.
+        if { self.known(lease, Instant::now()) }.is_some_and(|silent| silent < gone_after) {
+            return true;
         }
         let api: Api<Lease> = Api::namespaced(context.client.clone(), namespace);
         match api.get_opt(name).await {
@@ -179,11 +200,18 @@ impl Pulses {
                 let said = said.map(|spec| json!(spec).to_string());
                 self.heard(lease, said, Instant::now()) < gone_after
             }
-            Err(error) => {
-                if self.is_news(lease) {
-                    tracing::warn!(lease, %error, "cannot see whether another operator is there, and takes it that it is: allow `get` of this Lease, or, if it is gone, say so: \
-                        kubectl patch evlog NAME --subresource=status --type=merge --patch '{{\"status\":{{\"operator\":null,\"otherOperators\":null}}}}'");
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                if self.refused(lease, Instant::now()) {
+                    tracing::warn!(
+                        lease,
+                        "may not see whether another operator is there, and takes it that it is: allow `get` of this Lease, or, if it is gone, say so: \
+                        kubectl patch evlog NAME --subresource=status --type=merge --patch '{{\"status\":{{\"operator\":null,\"otherOperators\":null}}}}'"
+                    );
                 }
+                true
+            }
+            Err(error) => {
+                tracing::debug!(lease, %error, "could not ask whether another operator is there");
                 true
             }
         }
@@ -193,8 +221,7 @@ impl Pulses {
     fn known(&self, lease: &str, now: Instant) -> Option<Duration> {
         let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pulse = pulses.get(lease)?;
-        let is_fresh = !pulse.is_told && now - pulse.looked < LOOK_AGAIN_AFTER;
-        is_fresh.then(|| now - pulse.since)
+        (now - pulse.looked < LOOK_AGAIN_AFTER).then(|| now - pulse.since)
     }
 
     /// Takes what a Lease says now; for how long it has said so.
@@ -202,29 +229,29 @@ impl Pulses {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let same = pulses
             .get(lease)
-            .filter(|pulse| pulse.said == said && !pulse.is_told);
+            .filter(|pulse| pulse.said == said && !pulse.is_refused);
         let since = same.map_or(now, |pulse| pulse.since);
         let pulse = Pulse {
             said,
             since,
             looked: now,
-            is_told: false,
+            is_refused: false,
         };
         pulses.insert(lease.to_owned(), pulse);
         now - since
     }
 
-    /// True once for a Lease that cannot be read.
-    fn is_news(&self, lease: &str) -> bool {
-        let now = Instant::now();
+    /// One that may not be read is as if it were renewed all the time. True the first time.
+    fn refused(&self, lease: &str, now: Instant) -> bool {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let pulse = pulses.entry(lease.to_owned()).or_insert(Pulse {
+        let pulse = Pulse {
             said: None,
             since: now,
             looked: now,
-            is_told: false,
-        });
-        !std::mem::replace(&mut pulse.is_told, true)
+            is_refused: true,
+        };
+        let before = pulses.insert(lease.to_owned(), pulse);
+        before.is_none_or(|pulse| !pulse.is_refused)
     }
 }
 
@@ -253,13 +280,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_once_and_says_nothing_of_the_time_before() {
+    fn what_cannot_be_read_is_refused_once_and_says_nothing_of_the_time_before() {
         let (pulses, begun) = (Pulses::default(), Instant::now());
         assert_eq!(pulses.heard("a/b", None, begun), Duration::ZERO);
-        assert!(pulses.is_news("a/b"));
-        assert!(!pulses.is_news("a/b"));
-        assert_eq!(pulses.known("a/b", begun), None);
         let later = begun + Duration::from_mins(1);
+        assert!(pulses.refused("a/b", begun));
+        assert!(!pulses.refused("a/b", later));
+        assert_eq!(pulses.known("a/b", later), Some(Duration::ZERO));
         assert_eq!(pulses.heard("a/b", None, later), Duration::ZERO);
     }
 }

@@ -53,10 +53,18 @@ struct Remembered {
     failures: HashMap<String, u32>,
     /// Edges that are behind.
     motion: Motion,
-    /// Whether this operator attends to a log, by uid.
-    attended: HashMap<String, bool>,
+    /// Logs that this operator attends to, by uid, with the moment from which on it has listened to their pods; `None`: it stands by.
+    attended: HashMap<String, Option<Instant>>,
     /// Locations whose writer this operator has heard, by uid of their log.
     heard: HashMap<String, HashSet<String>>,
+}
+
+impl Remembered {
+    /// Whether the pods of a log may not all have been heard yet.
+    fn is_listening(&self, log: &str, begun: Instant) -> bool {
+        let since = self.attended.get(log).copied().flatten();
+        since.unwrap_or(begun).elapsed() < LISTEN_FIRST
+    }
 }
 
 impl Context {
@@ -89,8 +97,8 @@ impl Context {
     }
 
     /// Whether this operator may not have heard of everybody yet.
-    pub(crate) fn is_listening(&self) -> bool {
-        self.begun.elapsed() < LISTEN_FIRST
+    pub(crate) fn is_listening(&self, log: &str) -> bool {
+        self.lock().is_listening(log, self.begun)
     }
 
     /// Remembers that a writer was heard. Whether it was heard now or may simply not have been heard yet: silence of one that was is news at once.
@@ -100,7 +108,7 @@ impl Context {
         if is_heard {
             heard.insert(location.to_owned());
         }
-        heard.contains(location) || !self.is_listening()
+        heard.contains(location) || !remembered.is_listening(log, self.begun)
     }
 
     /// For how long an edge of a link has made no progress, with how far it is now if it runs and is behind.
@@ -128,11 +136,22 @@ impl Context {
     /// Whether this operator attends to a log, or stands by; `None`: it has not visited that yet.
     pub(crate) fn attends_to(&self, log: &EventLog) -> Option<bool> {
         let uid = log.metadata.uid.as_ref()?;
-        self.lock().attended.get(uid).copied()
+        self.lock().attended.get(uid).map(Option::is_some)
     }
 
-    pub(crate) fn set_attends(&self, uid: &str, attends: bool) {
-        self.lock().attended.insert(uid.to_owned(), attends);
+    /// It does. What somebody else has told of a log was heard by that one: this one has to listen first.
+    pub(crate) fn attend(&self, uid: &str, is_told: bool) {
+        let since = if is_told { Instant::now() } else { self.begun };
+        let mut remembered = self.lock();
+        let attended = remembered.attended.entry(uid.to_owned()).or_default();
+        attended.get_or_insert(since);
+    }
+
+    /// It stands by. True when that is news.
+    pub(crate) fn stand_by(&self, uid: &str) -> bool {
+        let mut remembered = self.lock();
+        remembered.heard.remove(uid);
+        remembered.attended.insert(uid.to_owned(), None) != Some(None)
     }
 
     /// Which log it is.

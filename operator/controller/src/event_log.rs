@@ -49,14 +49,22 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
     // 2. One operator of a cluster attends to it; the others touch nothing.
     let (key, here) = (Context::key_of(&log), context.options.location.of(&log));
     let turn = attending::turn(&context, &log, !here.is_empty()).await?;
-    context.set_attends(&uid, matches!(turn, Turn::Mine(_)));
     let attending = match turn {
         Turn::Mine(attending) => attending,
-        Turn::StandBy(wait) => {
+        Turn::StandBy => {
+            if context.stand_by(&uid) {
+                tracing::warn!(
+                    log = log.name_any(),
+                    "another operator of this cluster attends to this log; standing by"
+                );
+            }
             context.sidecars.keep_only(&key, &[]);
-            return Ok(Action::requeue(wait));
+            return Ok(Action::requeue(attending::LOOK_EVERY));
         }
+        Turn::Unclear => return Ok(Action::requeue(NOT_YET)),
     };
+    let is_told = { log.status.as_ref() }.is_some_and(|status| !status.conditions.is_empty());
+    context.attend(&uid, is_told);
     // 3. The plan, by all links of the log.
     let manifest = context.manifest(&log);
     let plan = manifest.plan(Planner::new());
@@ -148,7 +156,7 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
         attending::LOOK_EVERY
     } else if here.is_empty() {
         context.options.resync
-    } else if context.is_listening() {
+    } else if context.is_listening(&uid) {
         LISTEN_FIRST
     } else {
         DRIFT_EVERY

@@ -491,6 +491,12 @@ fn ci_ends_with_the_sum_and_the_code_of_make() -> Result<()> {
             1,
             "6 passed, 1 failed, 0 skipped",
         ),
+        // Something that did not run.
+        (
+            "echo 'test result: ok. 7 passed; 0 failed; 2 ignored;'",
+            1,
+            "7 passed, 0 failed, 2 skipped",
+        ),
     ] {
         // Each stage decides alone.
         let stages = ["test", "test-cluster"];

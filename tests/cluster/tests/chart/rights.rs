@@ -41,15 +41,10 @@ fn rules_with(values: &str) -> Vec<String> {
 
 #[test]
 fn the_page_says_what_the_operator_may_do() {
-    let with = |election: bool, certificates: bool, gateway: &str| {
-        rules_with(&format!(
-            "{{location: {{name: eu}}, leaderElection: {{enabled: {election}}}, rbac: {{certManager: {certificates}}}, gateway: {{name: '{gateway}'}}}}"
-        ))
-    };
-    let least = with(false, false, "");
-    let others = with(true, false, "");
-    let certificates = with(false, true, "");
-    let gateway = with(false, false, "outside");
+    let least = rules_with("{location: {name: eu}, rbac: {certManager: false}}");
+    let certificates = rules_with("location: {name: eu}");
+    let gateway =
+        rules_with("{location: {name: eu}, rbac: {certManager: false}, gateway: {name: outside}}");
     let mut table =
         "| where | API group | resources | verbs | only with |\n|---|---|---|---|---|\n".to_owned();
     let mut add = |place: &str, rules: &[String], only_with: &str| {
@@ -62,7 +57,6 @@ fn the_page_says_what_the_operator_may_do() {
         rest.cloned().collect::<Vec<_>>()
     };
     add("logs", &least, "");
-    add("logs", &without_least(&others), "`leaderElection.enabled`");
     add("logs", &without_least(&certificates), "`rbac.certManager`");
     add("logs", &without_least(&gateway), "`gateway.name`");
     let election = objects("location: {name: eu}");

@@ -120,8 +120,8 @@ impl Desk {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        let lines = said.lines().map(str::to_owned).collect();
-        (output.status.success(), lines)
+        let lines = said.lines().filter(|line| !is_about_a_watch(line));
+        (output.status.success(), lines.map(str::to_owned).collect())
     }
 
     fn done(&self, typed: &str) {
@@ -161,6 +161,11 @@ impl Desk {
             rest(Duration::from_millis(500));
         }
     }
+}
+
+/// Helm waits by watches, and at times their library tells that one was ended, which it was asked to do.
+fn is_about_a_watch(line: &str) -> bool {
+    line.starts_with(['I', 'W', 'E']) && line.contains(" reflector.go:")
 }
 
 /// Whether a command changes nothing.

@@ -89,7 +89,7 @@ const REASONS: [(&str, &str, &str); 17] = [
     (
         "_helpers.tpl",
         "leases",
-        "With `leaderElection.enabled`: whether another operator that attends to a log of this cluster is still there. Its own it only renews where it runs.",
+        "Whether another operator that attends to a log of this cluster is still there. Its own it only renews where it runs.",
     ),
     (
         "_helpers.tpl",

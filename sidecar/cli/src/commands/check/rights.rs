@@ -105,6 +105,7 @@ const GIVEN: &[(&str, &[&str], &[&str])] = &[
     ("", &["pods"], &["get", "list", "watch"]),
     ("", &["persistentvolumeclaims"], &["get"]),
     ("events.k8s.io", &["events"], &["create", "patch"]),
+    ("coordination.k8s.io", &["leases"], &["get"]),
 ];
 
 fn deed(verb: &str, group: &str, resource: &str, namespace: &str) -> Deed {
