@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_once_and_says_nothing_of_the_time_before() {
+    fn what_cannot_be_read_is_told_once_and_says_nothing_of_the_time_before() {
         let (pulses, begun) = (Pulses::default(), Instant::now());
         assert_eq!(pulses.heard("a/b", None, begun), Duration::ZERO);
         let later = begun + Duration::from_mins(1);

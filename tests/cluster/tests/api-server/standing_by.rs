@@ -127,3 +127,17 @@ fn one_that_has_nothing_to_do_makes_way() {
     assert!(attending(&kubectl).1.is_null(), "nobody else wants it");
     assert_eq!(is_stalled(&kubectl).unwrap(), "False Progressing");
 }
+
+#[test]
+fn one_that_has_nothing_to_do_leaves_a_log_to_one_without_a_lease() {
+    let kubectl = namespace("without");
+    let _busy = Operator::start("without", "eu");
+    apply(&kubectl, &log(&["eu", "us"], ""));
+    appears(&kubectl, "statefulset/orders-eu");
+    until("it is told of", || is_stalled(&kubectl));
+    let _idle = Operator::start_as("without", "ap", "without-system/ap");
+    comes_to_rest(&kubectl);
+    let ready = condition(&kubectl, "evlog/orders", "Ready").unwrap();
+    assert_ne!(ready.1, "NotLocal");
+    assert!(attending(&kubectl).0.is_null());
+}

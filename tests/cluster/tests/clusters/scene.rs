@@ -1,8 +1,8 @@
 //! A namespace of the same name in both clusters, with the operator installed, for one test.
 
 use std::path::Path;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use tidelog_cluster_tests::{Clusters, Kubectl};
 pub const SOON: Duration = Duration::from_mins(2);
 /// Where the operator is.
 pub const SYSTEM: &str = "tidelog-system";
+
+/// Namespaces, by location, that are on their way out.
+static LEFT: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
 /// What one test has.
 pub struct Scene {
@@ -271,6 +274,21 @@ impl Scene {
         let namespace = ["delete", "namespace", &self.namespace];
         let kubectl = self.clusters.kubectl(location);
         let _ = kubectl.run(&[&namespace[..], &["--ignore-not-found", "--wait=false"]].concat());
+        // Those of earlier tests have had the time of this one.
+        let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = (location.to_owned(), self.namespace.clone());
+        left.retain(|namespace| *namespace != mine);
+        for (at, earlier) in left.iter().filter(|(at, _)| at == location) {
+            if !thread::panicking() {
+                let name = format!("namespace/{earlier}");
+                until(&format!("{name} of {at} is gone"), || {
+                    kubectl.get(&name).is_err().then_some(())
+                });
+            }
+        }
+        left.retain(|(at, _)| at != location);
+        left.push(mine);
+        drop(left);
         // Volumes outlive it: they are wiped by hand, as a person would.
         if self.clusters.are_ours() {
             self.clusters
