@@ -10,6 +10,7 @@ use tidelog_harness::record::Answer;
 
 use crate::kind::Store;
 use crate::load::Load;
+use crate::report::note;
 use crate::site::{Servers, Site, World, metric, most_resident_mib};
 use crate::tally::{Breach, Tally};
 use crate::weather::{self, Decks, Span};
@@ -145,6 +146,8 @@ impl Episode {
     }
 
     fn breach(&self, tally: &Tally, invariant: &str, message: &str) {
+        // At once: a run that ends for another reason prints no report.
+        note(&format!("{invariant}: {message}"));
         tally.counts().breaches.push(Breach {
             invariant: invariant.to_owned(),
             message: message.to_owned(),

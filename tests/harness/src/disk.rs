@@ -159,7 +159,7 @@ impl Disk {
         Ok(taken)
     }
 
-    /// Gives the room back that [`Self::fill`] took.
+    /// Gives the room back that [`Self::fill`] took, for good: were it not flushed, a disk that refuses writes right after would be full again.
     pub fn free(&self) -> Result<()> {
         for entry in std::fs::read_dir(self.path())? {
             let entry = entry?;
@@ -167,7 +167,7 @@ impl Disk {
                 std::fs::remove_file(entry.path())?;
             }
         }
-        Ok(())
+        self.flush()
     }
 
     /// From here on nothing is written any more, also to files that are open: the kernel is told of an error, after which it takes the file
@@ -341,6 +341,20 @@ mod tests {
         assert!(is_mounted(&place));
         drop(disk);
         assert!(!is_mounted(&place) && !place.exists());
+    }
+
+    #[tokio::test]
+    async fn room_that_was_given_back_is_there_also_when_writes_are_refused_right_after() {
+        if !ext4() {
+            return;
+        }
+        let disk = Disk::start(16).unwrap();
+        assert!(disk.fill().unwrap() > 4 << 20);
+        disk.flush().unwrap();
+        disk.free().unwrap();
+        disk.refuse_writes().unwrap();
+        disk.repair().await.unwrap();
+        std::fs::write(disk.path().join("file"), vec![1; 4 << 20]).unwrap();
     }
 
     #[test]
