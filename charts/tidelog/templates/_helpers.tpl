@@ -79,6 +79,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.gateway.name }}
 - apiGroups: [gateway.networking.k8s.io]
   resources: [tlsroutes]
-  verbs: [get, list, create, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 {{- end -}}

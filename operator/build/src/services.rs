@@ -75,7 +75,7 @@ fn route(place: &Place<'_>, settings: &Settings) -> Option<Value> {
     let endpoint = place.location.endpoint.as_ref()?;
     let names = place.names();
     Some(json!({
-        "apiVersion": "gateway.networking.k8s.io/v1alpha3",
+        "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "TLSRoute",
         "metadata": metadata(place, &names.peers(), "log"),
         "spec": {

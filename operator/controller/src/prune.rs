@@ -18,7 +18,7 @@ const KINDS: [(&str, &str, &str); 7] = [
     ("", "v1", "Service"),
     ("apps", "v1", "StatefulSet"),
     ("cert-manager.io", "v1", "Certificate"),
-    ("gateway.networking.k8s.io", "v1alpha3", "TLSRoute"),
+    ("gateway.networking.k8s.io", "v1", "TLSRoute"),
     ("networking.k8s.io", "v1", "NetworkPolicy"),
     ("policy", "v1", "PodDisruptionBudget"),
 ];

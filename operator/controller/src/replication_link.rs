@@ -60,6 +60,7 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
         .as_ref()
         .map(|plan| about(plan, &name))
         .unwrap_or_default();
+    let beside = plan.as_ref().and_then(|plan| beside(plan, &name));
     let edges = match (&log, &plan) {
         (Some(log), Some(plan)) => edges(&context, log, plan, (&name, &uid), &here),
         _ => Vec::new(),
@@ -72,6 +73,7 @@ async fn visit(link: Arc<ReplicationLink>, context: Arc<Context>) -> Result<Acti
         has_log: log.is_some(),
         here: &here,
         findings: &findings,
+        beside,
         edges: &edges,
     };
     let before = link.status.clone().unwrap_or_default();
@@ -111,6 +113,12 @@ fn about(plan: &Plan, link: &str) -> Vec<Finding> {
     mine.cloned().collect()
 }
 
+/// What forbids to run the plan, when it is not about this link.
+fn beside<'a>(plan: &'a Plan, link: &str) -> Option<&'a Finding> {
+    let mut errors = plan.errors();
+    errors.find(|finding| !finding.links.is_empty() && !finding.links.contains(link))
+}
+
 /// The edges of this link that begin or end at a location of this cluster, each as its end here speaks of it.
 fn edges(
     context: &Context,
@@ -139,6 +147,11 @@ fn edges(
             same.next()
         });
         seen.push(match says {
+            // What a refused plan has, and nobody runs, will not run.
+            None if writer.is_some() && !plan.is_accepted() => {
+                context.still(uid, (&edge.source, &edge.target), None);
+                continue;
+            }
             Some(says) => {
                 let behind = seen::behind(says);
                 let still = context.still(uid, (&edge.source, &edge.target), behind);

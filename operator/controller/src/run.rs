@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{FutureExt as _, StreamExt as _, future};
+use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -48,11 +48,13 @@ pub async fn run(
         .labels("app.kubernetes.io/component=authority");
     // Without debounce, which each new change would put off: what comes during a visit makes one more.
     let config = Config::default().concurrency(options.concurrency);
-    let certificate = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "cert-manager.io",
-        "v1",
-        "Certificate",
-    ));
+    let of_others = |group: &str, kind: &str| {
+        let known = GroupVersionKind::gvk(group, "v1", kind);
+        let known = ApiResource::from_gvk(&known);
+        (dynamic(&client, &options, &known), known)
+    };
+    let (certificates, certificate) = of_others("cert-manager.io", "Certificate");
+    let (routes, route) = of_others("gateway.networking.k8s.io", "TLSRoute");
     let stop = stop.shared();
 
     let (of_logs, of_links) = (api::<EventLog>, api::<ReplicationLink>);
@@ -94,12 +96,16 @@ pub async fn run(
             mine.clone(),
         ))
         .owns_stream_with(
-            objects_once_there(
-                dynamic(&client, &options, &certificate),
-                "Certificate",
-                mine,
-            ),
+            objects_once_there(certificates, "Certificate", mine.clone()),
             certificate,
+        )
+        // Whoever names no Gateway has none, and no right to look.
+        .owns_stream_with(
+            match options.settings.gateway {
+                Some(_) => objects_once_there(routes, "TLSRoute", mine).left_stream(),
+                None => stream::pending().right_stream(),
+            },
+            route,
         )
         .watches_stream(
             objects(of_links(&client, &options), everything.clone()),

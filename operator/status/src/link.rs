@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tidelog_api::{Condition, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology};
+use tidelog_api::{
+    Condition, ConditionStatus, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology,
+};
 use tidelog_topology::{Finding, Severity};
 
 use crate::fact::{Fact, with_history};
@@ -64,13 +66,15 @@ pub struct LinkSeen<'a> {
     pub here: &'a [String],
     /// What the planner finds about this link, errors first.
     pub findings: &'a [Finding],
-    /// The edges of the plan that touch a location here.
+    /// What it finds about other links of the log, or about the log, when that forbids to run the plan: then nothing new comes into force for this link either.
+    pub beside: Option<&'a Finding>,
+    /// The edges of the plan that touch a location here; of a plan that is refused those that run all the same.
     pub edges: &'a [SeenEdge],
 }
 
 /// The status to be written.
 pub fn link_status(seen: &LinkSeen<'_>, before: &[Condition], now: &Time) -> ReplicationLinkStatus {
-    let facts = facts(seen);
+    let facts = facts(seen, before);
     let connected = seen
         .edges
         .iter()
@@ -117,24 +121,15 @@ fn max_lag(edges: &[SeenEdge]) -> Option<String> {
 }
 
 /// All conditions, in the order in which they are written.
-fn facts(seen: &LinkSeen<'_>) -> Vec<Fact> {
-    let accepted = accepted(seen);
+fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
+    let accepted = accepted(seen, before);
     let resolved = resolved(seen);
     let refused = [&accepted, &resolved]
         .into_iter()
-        .find(|f| f.status == tidelog_api::ConditionStatus::False)
+        .find(|f| f.status == ConditionStatus::False)
         .cloned();
     if let Some(refused) = refused {
-        let because = format!("nothing of this link runs: {}", refused.message);
-        return vec![
-            accepted,
-            resolved,
-            Fact::unknown("Connected", &refused.reason, because.clone()),
-            Fact::unknown("Synced", &refused.reason, because.clone()),
-            Fact::no("Ready", &refused.reason, because),
-            Fact::no("Reconciling", "Refused", "waiting for another spec"),
-            Fact::yes("Stalled", &refused.reason, refused.message),
-        ];
+        return facts_of_refused(seen, accepted, resolved, refused);
     }
     if seen.edges.is_empty() {
         let here = seen.here.join(", ");
@@ -182,16 +177,69 @@ fn facts(seen: &LinkSeen<'_>) -> Vec<Fact> {
     ]
 }
 
-fn accepted(seen: &LinkSeen<'_>) -> Fact {
+/// What it says does not come into force; what ran before goes on, and is told as it is.
+fn facts_of_refused(
+    seen: &LinkSeen<'_>,
+    accepted: Fact,
+    resolved: Fact,
+    refused: Fact,
+) -> Vec<Fact> {
+    let (connected, synced, because) = if seen.edges.is_empty() {
+        let because = format!("nothing of this link runs: {}", refused.message);
+        let unknown = |type_| Fact::unknown(type_, &refused.reason, because.clone());
+        (unknown("Connected"), unknown("Synced"), because)
+    } else {
+        let connected = connected(seen.edges, worst(seen.edges));
+        let because = format!(
+            "what was in force before runs on, and nothing of this spec: {}",
+            refused.message
+        );
+        (connected, synced(seen), because)
+    };
+    vec![
+        accepted,
+        resolved,
+        connected,
+        synced,
+        Fact::no("Ready", &refused.reason, because),
+        Fact::no("Reconciling", "Refused", "waiting for another spec"),
+        Fact::yes("Stalled", &refused.reason, refused.message),
+    ]
+}
+
+fn accepted(seen: &LinkSeen<'_>, before: &[Condition]) -> Fact {
     let error = seen.findings.iter().find(|f| f.severity == Severity::Error);
-    match error {
-        Some(finding) => Fact::no(
-            "Accepted",
-            &finding.kind.to_string(),
-            finding.message.clone(),
-        ),
-        None => Fact::yes("Accepted", "Accepted", "the plan can run"),
+    if let Some(finding) = error {
+        let message = finding.message.clone();
+        return Fact::no("Accepted", &finding.kind.to_string(), message);
     }
+    let Some(beside) = seen.beside else {
+        return Fact::yes("Accepted", "Accepted", "the plan can run");
+    };
+    let beside = sentence_of(beside);
+    // One that was accepted, and is not changed since, is in force.
+    let is_in_force = before.iter().any(|c| {
+        c.type_ == "Accepted"
+            && c.status == ConditionStatus::True
+            && c.observed_generation == seen.generation
+    });
+    if is_in_force {
+        let message = format!("it runs, and changes of the log and its links wait: {beside}");
+        return Fact::yes("Accepted", "Accepted", message);
+    }
+    let message = format!("nothing comes into force until that is mended: {beside}");
+    Fact::no("Accepted", "PlanRejected", message)
+}
+
+/// A finding for somebody who looks at something else.
+pub(crate) fn sentence_of(finding: &Finding) -> String {
+    let Finding {
+        kind,
+        subject,
+        message,
+        ..
+    } = finding;
+    format!("{subject} is refused ({kind}): {message}")
 }
 
 fn resolved(seen: &LinkSeen<'_>) -> Fact {

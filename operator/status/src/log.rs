@@ -5,8 +5,10 @@ use tidelog_api::{
     Condition, ConditionStatus, EVENT_LOG_CONDITIONS, EventLogStatus, LocationStatus, VectorEntry,
     WriterStatus,
 };
+use tidelog_topology::Finding;
 
 use crate::fact::{Fact, with_history};
+use crate::link::sentence_of;
 use crate::reasons::is_passing;
 
 /// What a location is doing, by its own word.
@@ -159,6 +161,8 @@ pub struct LogSeen<'a> {
     pub spec_hash: &'a str,
     /// The log's locations that run here.
     pub here: &'a [LocationHere],
+    /// Why the plan of all its links is refused, if it is: nothing of it comes into force then.
+    pub rejected: Option<&'a Finding>,
     /// No TLS, by the resource's own word.
     pub insecure: bool,
 }
@@ -247,6 +251,12 @@ fn facts(seen: &LogSeen<'_>) -> Vec<Fact> {
         );
     let refused = seen.here.iter().find_map(LocationHere::wrong).cloned();
     let refused = refused.or_else(|| seen.attending.wrong());
+    let rejected = || {
+        let why = sentence_of(seen.rejected?);
+        let message = format!("nothing new comes into force, and what runs goes on: {why}");
+        Some(("PlanRejected".to_owned(), message))
+    };
+    let refused = refused.or_else(rejected);
     let stalled = match &refused {
         Some((reason, message)) => Fact::yes("Stalled", reason, message.clone()),
         None => Fact::no("Stalled", "Progressing", "nothing needs a person"),

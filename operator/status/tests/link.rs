@@ -63,6 +63,7 @@ fn status_of(edges: &[SeenEdge]) -> ReplicationLinkStatus {
         has_log: true,
         here: &["eu".to_owned()],
         findings: &[],
+        beside: None,
         edges,
     };
     link_status(&seen, &[], &now())
@@ -270,6 +271,7 @@ fn written(mut seen: impl FnMut(u32) -> SeenEdge) -> (ReplicationLinkStatus, u32
             has_log: true,
             here: &["eu".to_owned()],
             findings: &[],
+            beside: None,
             edges: &edges,
         };
         let time = format!("\"2026-11-22T11:00:{:02}Z\"", now / 10);
@@ -368,6 +370,7 @@ fn a_plan_that_cannot_run_says_why() {
         has_log: true,
         here: &["eu".to_owned()],
         findings: &plan.findings,
+        beside: None,
         edges: &[],
     };
     expect![[r#"
@@ -394,6 +397,7 @@ fn the_time_of_a_transition_stays_while_the_status_does() {
         has_log: true,
         here: &["eu".to_owned()],
         findings: &[],
+        beside: None,
         edges: &edges,
     };
     let second = link_status(&seen, &first.conditions, &later);

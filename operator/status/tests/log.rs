@@ -60,6 +60,7 @@ fn status_of(operator: &str, here: &[LocationHere], insecure: bool) -> EventLogS
         operator,
         spec_hash: "abc",
         here,
+        rejected: None,
         insecure,
     };
     let now: Time = serde_json::from_str("\"2026-11-22T10:00:00Z\"").unwrap();

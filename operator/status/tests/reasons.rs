@@ -165,12 +165,13 @@ fn writers() -> Vec<Option<WriterSeen>> {
 
 #[test]
 fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
+    let refused = finding(FindingKind::FilteredCycle);
     let mut given = BTreeSet::new();
     let waiting = Attending {
         operator: Some("tidelog/tidelog-operator.eu".into()),
         others: vec!["trial/tidelog-operator.all".into()],
     };
-    let mut see = |here: &[LocationHere], insecure: bool| {
+    let mut see = |here: &[LocationHere], insecure: bool, rejected: Option<&Finding>| {
         let attending = if insecure {
             waiting.clone()
         } else {
@@ -182,12 +183,13 @@ fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
             operator: "eu",
             spec_hash: "abc",
             here,
+            rejected,
             insecure,
         };
         let status = log_status(&seen, &[], &now());
         check(Resource::EventLog, &status.conditions, &mut given);
     };
-    see(&[], false);
+    see(&[], false, None);
     let base = LocationHere {
         name: "eu".into(),
         refused: None,
@@ -210,7 +212,7 @@ fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
                         seen: seen.clone(),
                         ..base.clone()
                     };
-                    see(&[here], false);
+                    see(&[here], false, None);
                 }
             }
         }
@@ -220,8 +222,9 @@ fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
                 seen: seen.clone(),
                 ..base.clone()
             };
-            see(std::slice::from_ref(&here), false);
-            see(&[here], true);
+            see(std::slice::from_ref(&here), false, None);
+            see(std::slice::from_ref(&here), true, None);
+            see(&[here], false, Some(&refused));
         }
     }
     for offered in [
@@ -237,7 +240,7 @@ fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
                 endpoint,
                 ..base.clone()
             };
-            see(&[here], false);
+            see(&[here], false, None);
         }
     }
     let never: Vec<Told> = words(EVENT_LOG_REASONS)
@@ -267,24 +270,28 @@ fn every_reason_of_a_link_is_told_and_every_one_told_is_given() {
         hub_and_spoke: None,
         point_to_point: None,
     };
+    let refused = finding(FindingKind::FilteredCycle);
     let mut given = BTreeSet::new();
-    let mut see = |has_log: bool, findings: &[Finding], edges: &[SeenEdge]| {
-        let seen = LinkSeen {
-            generation: Some(3),
-            topology: &topology,
-            lag_threshold: &LagThreshold::default(),
-            has_log,
-            here: &["eu".to_owned()],
-            findings,
-            edges,
+    let mut see =
+        |has_log: bool, findings: &[Finding], edges: &[SeenEdge], beside: Option<&Finding>| {
+            let seen = LinkSeen {
+                generation: Some(3),
+                topology: &topology,
+                lag_threshold: &LagThreshold::default(),
+                has_log,
+                here: &["eu".to_owned()],
+                findings,
+                beside,
+                edges,
+            };
+            let status = link_status(&seen, &[], &now());
+            check(Resource::ReplicationLink, &status.conditions, &mut given);
         };
-        let status = link_status(&seen, &[], &now());
-        check(Resource::ReplicationLink, &status.conditions, &mut given);
-    };
-    see(false, &[], &[]);
-    see(true, &[], &[]);
+    see(false, &[], &[], None);
+    see(true, &[], &[], None);
+    see(true, &[], &[], Some(&refused));
     for known in FINDINGS {
-        see(true, &[finding(known.kind)], &[]);
+        see(true, &[finding(known.kind)], &[], None);
     }
     // As the edge gives it, and without a word of its own.
     let own = EDGE_REASONS.iter().map(|told| (told.state, told.reason));
@@ -313,7 +320,8 @@ fn every_reason_of_a_link_is_told_and_every_one_told_is_given() {
                         synced,
                         still: STANDSTILL_AFTER,
                     };
-                    see(true, &[], &[edge]);
+                    see(true, &[], std::slice::from_ref(&edge), None);
+                    see(true, &[], &[edge], Some(&refused));
                 }
             }
         }

@@ -84,7 +84,7 @@ impl ApiServer {
 
     /// `kubectl` as administrator, in namespace `default`.
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(self.programs.join("kubectl"), self.kubeconfig())
+        Kubectl::new(self.programs.join("kubectl"), self.kubeconfig()).looking()
     }
 
     /// The same in a new namespace.

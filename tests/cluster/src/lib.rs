@@ -8,6 +8,7 @@ mod clusters;
 mod forward;
 mod helm;
 mod kubectl;
+mod look;
 
 pub use api_server::ApiServer;
 pub use clusters::Clusters;

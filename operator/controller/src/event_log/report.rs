@@ -46,6 +46,7 @@ pub(super) async fn report(
         operator: context.options.location.as_str(),
         spec_hash: &spec_hash,
         here: &seen,
+        rejected: plan.errors().next(),
         insecure,
     };
     let mut before = log.status.clone().unwrap_or_default();

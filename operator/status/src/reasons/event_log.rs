@@ -207,6 +207,12 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "Uninstall all but one release, or give each a namespace of its own (`watchNamespace`); for several locations in one cluster there is `location.name='*'`. Who is gone is taken off the list, or followed, within two minutes; where the operator may not read the Lease of the other one, say so: `kubectl patch evlog NAME --subresource=status --type=merge --patch '{\"status\":{\"operator\":null,\"otherOperators\":null}}'`.",
     ),
     row(
+        "PlanRejected",
+        &[("Stalled", True)],
+        "The plan of all links of the log cannot run. Its locations go on with what was in force before, and nothing new comes into force: no link, no filter, no location.",
+        "Mend or delete the link that the message names, or the locations of the log; `tidelog plan -f PATH` shows the same offline.",
+    ),
+    row(
         "Forbidden",
         ANYWHERE,
         "The API server does not let the operator do what the message says.",
@@ -221,7 +227,7 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
     row(
         "KindNotFound",
         ANYWHERE,
-        "The cluster does not know a kind that the log asks for: a Certificate of cert-manager, or a TLSRoute of the Gateway API.",
+        "The cluster does not know a kind that the log asks for: a Certificate of cert-manager, or a TLSRoute of the Gateway API, version `v1`.",
         "Install the definitions of that kind, or change `tls.issuerRef` or `expose`.",
     ),
     row(

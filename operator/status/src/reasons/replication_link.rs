@@ -31,6 +31,18 @@ pub const REPLICATION_LINK_REASONS: &[ReasonRow] = &[
         hint: "Apply the EventLog, or correct `eventLogRef`.",
     },
     ReasonRow {
+        reason: "PlanRejected",
+        conditions: &[
+            ("Accepted", False),
+            ("Connected", Unknown),
+            ("Synced", Unknown),
+            ("Ready", False),
+            ("Stalled", True),
+        ],
+        meaning: "This link is new or changed, and the plan of all links of its log cannot run because of another one, or of the log. What was in force before goes on.",
+        hint: "Mend or delete the link that the message names; then this one comes into force by itself.",
+    },
+    ReasonRow {
         reason: "NotLocal",
         conditions: &[
             ("Connected", True),

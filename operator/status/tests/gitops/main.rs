@@ -38,6 +38,8 @@ const EXPECTED: &[(&str, Health, Kstatus)] = &[
     ("log: address pending", Healthy, Current),
     ("log: insecure", Healthy, Current),
     ("log: one of two locations away", Progressing, InProgress),
+    // What was applied of it and its links is not in force.
+    ("log: plan refused", Degraded, Failed),
     ("log: elsewhere", Healthy, Current),
     ("link: streams", Healthy, Current),
     (
@@ -62,6 +64,10 @@ const EXPECTED: &[(&str, Health, Kstatus)] = &[
     ("link: rejected", Degraded, Failed),
     ("link: source reset", Degraded, Failed),
     ("link: refused by the planner", Degraded, Failed),
+    ("link: refused, what ran before runs on", Degraded, Failed),
+    ("link: another one refused, new", Degraded, Failed),
+    // Its own spec is in force: the log and the refused link tell of the rest.
+    ("link: another one refused, runs", Healthy, Current),
     ("link: no such log", Degraded, Failed),
     ("link: elsewhere", Healthy, Current),
 ];

@@ -78,12 +78,22 @@ fn trouble(reason: &str) -> Option<(String, String)> {
 }
 
 fn log_of(here: &[LocationHere], insecure: bool, before: &[Condition]) -> Value {
+    log_with(here, insecure, before, None)
+}
+
+fn log_with(
+    here: &[LocationHere],
+    insecure: bool,
+    before: &[Condition],
+    rejected: Option<&Finding>,
+) -> Value {
     let seen = LogSeen {
         attending: &Attending::default(),
         generation: Some(GENERATION),
         operator: "eu",
         spec_hash: "abc",
         here,
+        rejected,
         insecure,
     };
     let status = log_status(&seen, before, &now());
@@ -178,6 +188,10 @@ pub fn logs() -> Vec<Situation> {
             "one of two locations away",
             log_of(&[fine(), here(None)], false, &[]),
         ),
+        (
+            "plan refused",
+            log_with(&[fine()], false, &[], Some(&refused())),
+        ),
         ("elsewhere", log_of(&[], false, &[])),
     ];
     let situations = situations.into_iter();
@@ -214,6 +228,15 @@ fn edge(source: &str, target: &str, state: EdgeState) -> SeenEdge {
 }
 
 fn link_of(edges: &[SeenEdge], has_log: bool, findings: &[Finding]) -> Value {
+    link_beside(edges, has_log, findings, (None, &[]))
+}
+
+fn link_beside(
+    edges: &[SeenEdge],
+    has_log: bool,
+    findings: &[Finding],
+    (beside, before): (Option<&Finding>, &[Condition]),
+) -> Value {
     let topology = Topology {
         dense: Some(Dense {
             locations: vec!["eu".into(), "us".into()],
@@ -228,10 +251,22 @@ fn link_of(edges: &[SeenEdge], has_log: bool, findings: &[Finding]) -> Value {
         has_log,
         here: &["eu".to_owned()],
         findings,
+        beside,
         edges,
     };
-    let status = link_status(&seen, &[], &now());
+    let status = link_status(&seen, before, &now());
     object("ReplicationLink", serde_json::to_value(status).unwrap())
+}
+
+fn refused() -> Finding {
+    Finding {
+        severity: Severity::Error,
+        kind: FindingKind::FilteredCycle,
+        subject: "orders".into(),
+        links: ["orders".to_owned()].into(),
+        message: "for people".into(),
+        example: None,
+    }
 }
 
 /// Those of a link.
@@ -253,14 +288,14 @@ pub fn links() -> Vec<Situation> {
         ..edge("us", "eu", state)
     };
     let paused = || edge("eu", "us", EdgeState::Paused);
-    let refused = Finding {
-        severity: Severity::Error,
-        kind: FindingKind::FilteredCycle,
-        subject: "orders".into(),
-        links: ["orders".to_owned()].into(),
-        message: "for people".into(),
-        example: None,
-    };
+    let running = [
+        edge("eu", "us", EdgeState::Streaming),
+        edge("us", "eu", EdgeState::Streaming),
+    ];
+    let accepted = link_of(&running, true, &[])["status"]["conditions"].clone();
+    let accepted: Vec<Condition> = serde_json::from_value(accepted).unwrap();
+    let (refused, other) = (refused(), refused());
+    let beside = Some(&other);
     let situations = [
         ("streams", is(EdgeState::Streaming)),
         ("of the spec before the last change", of_before),
@@ -290,7 +325,22 @@ pub fn links() -> Vec<Situation> {
         ("incompatible", is(EdgeState::Incompatible)),
         ("rejected", is(EdgeState::Rejected)),
         ("source reset", is(EdgeState::SourceReset)),
-        ("refused by the planner", link_of(&[], true, &[refused])),
+        (
+            "refused by the planner",
+            link_of(&[], true, std::slice::from_ref(&refused)),
+        ),
+        (
+            "refused, what ran before runs on",
+            link_of(&running, true, &[refused]),
+        ),
+        (
+            "another one refused, new",
+            link_beside(&[], true, &[], (beside, &[])),
+        ),
+        (
+            "another one refused, runs",
+            link_beside(&running, true, &[], (beside, &accepted)),
+        ),
         ("no such log", link_of(&[], false, &[])),
         ("elsewhere", link_of(&[], true, &[])),
     ];

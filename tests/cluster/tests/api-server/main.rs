@@ -13,6 +13,8 @@ mod objects;
 mod operator;
 mod reading;
 mod reconcile;
+mod rejected;
+mod repaired;
 mod sidecars;
 mod standing_by;
 mod taken;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use kube::client::ClientBuilder;
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use tidelog_build::Settings;
+use tidelog_build::{Gateway, Settings};
 use tidelog_cluster_tests::ApiServer;
 use tidelog_controller::{Metrics, Options, Realises, be_patient};
 
@@ -29,7 +29,7 @@ pub struct Between {
     pub address: Option<SocketAddr>,
     pub before: Option<Before>,
 }
-pub use rights::{account, grant, granted, release};
+pub use rights::{account, grant, grant_with, granted, release};
 
 /// A running controller for one namespace.
 pub struct Operator {
@@ -49,34 +49,39 @@ impl Operator {
         Self::start_with(namespace, location, between, None)
     }
 
+    /// One that may hang routes on this Gateway.
+    pub fn start_beside(namespace: &str, location: &str, gateway: Gateway) -> Self {
+        let values = format!(
+            "{{watchNamespace: {namespace}, gateway: {{namespace: {}, name: {}}}}}",
+            gateway.namespace, gateway.name
+        );
+        grant_with(ApiServer::shared(), namespace, &values);
+        let options = Options {
+            settings: Settings {
+                gateway: Some(gateway),
+                ..settings()
+            },
+            ..options(namespace, location)
+        };
+        Self::start_by(options, Between::default())
+    }
+
     /// One of several, by a Lease.
     pub fn start_as(namespace: &str, location: &str, lease: &str) -> Self {
         Self::start_with(namespace, location, Between::default(), Some(lease))
     }
 
     fn start_with(namespace: &str, location: &str, between: Between, lease: Option<&str>) -> Self {
-        let options = Options {
-            location: Realises::parse(location),
-            lease: lease.map(str::to_owned),
-            // Nobody renews a Lease here.
-            gone_after: Duration::from_hours(1),
-            namespace: Some(namespace.to_owned()),
-            settings: Settings {
-                sidecar_image: "tidelog/sidecar:test".into(),
-                postgres_image: "postgres:17".into(),
-                image_pull_policy: "IfNotPresent".into(),
-                image_pull_secrets: Vec::new(),
-                operator_namespace: "tidelog-system".into(),
-                sidecar_resources: json!({}),
-                postgres_resources: json!({}),
-                certificate_lifetime: Duration::from_hours(2160),
-                gateway: None,
-            },
-            resync: Duration::from_mins(5),
-            concurrency: 4,
-            watch: WATCH,
-        };
         grant(ApiServer::shared(), namespace);
+        let options = Options {
+            lease: lease.map(str::to_owned),
+            ..options(namespace, location)
+        };
+        Self::start_by(options, between)
+    }
+
+    fn start_by(options: Options, between: Between) -> Self {
+        let namespace = options.namespace.as_deref().unwrap();
         let (account, refused, said) = (account(namespace), Refused::default(), Said::default());
         let watching = Watching {
             refused: refused.clone(),
@@ -119,6 +124,34 @@ impl Operator {
     /// Requests that the API server answered with this status.
     pub fn refused(&self, status: u16) -> Vec<String> {
         self.refused.with(status)
+    }
+}
+
+fn options(namespace: &str, location: &str) -> Options {
+    Options {
+        location: Realises::parse(location),
+        lease: None,
+        // Nobody renews a Lease here.
+        gone_after: Duration::from_hours(1),
+        namespace: Some(namespace.to_owned()),
+        settings: settings(),
+        resync: Duration::from_mins(5),
+        concurrency: 4,
+        watch: WATCH,
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        sidecar_image: "tidelog/sidecar:test".into(),
+        postgres_image: "postgres:17".into(),
+        image_pull_policy: "IfNotPresent".into(),
+        image_pull_secrets: Vec::new(),
+        operator_namespace: "tidelog-system".into(),
+        sidecar_resources: json!({}),
+        postgres_resources: json!({}),
+        certificate_lifetime: Duration::from_hours(2160),
+        gateway: None,
     }
 }
 

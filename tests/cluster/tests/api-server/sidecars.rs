@@ -63,6 +63,13 @@ pub struct Pod {
     sidecar: RunningLocation,
 }
 
+impl Pod {
+    /// What runs in it.
+    pub fn sidecar(&self) -> &RunningLocation {
+        &self.sidecar
+    }
+}
+
 impl<'a> Node<'a> {
     pub fn new(kubectl: &'a Kubectl, network: u8) -> Self {
         // The admission of pods asks for it; without a controller manager nobody creates it.

@@ -195,6 +195,7 @@ fn seen(state: EdgeState) -> Result<ReplicationLinkStatus> {
         has_log: true,
         here: &["eu".to_owned()],
         findings: &[],
+        beside: None,
         edges: &[edge],
     };
     let now = serde_json::from_value(serde_json::json!("2026-01-01T00:00:00Z"))?;
