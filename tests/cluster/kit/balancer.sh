@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # balancer.sh NAME N: what a cloud does for Services of type LoadBalancer, started by node.sh inside of the cluster. The first one gets the address
-# 10.77.0.10N, the next ones 10.77.0.11N and so on; an address is free again when its Service is gone.
+# 10.77.0.10N, the next ones 10.77.0.11N and so on; an address is free again when its Service is gone. Services of a namespace with the label
+# kit-address=11 get 10.77.0.11N.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 # What fails is tried again.
@@ -11,8 +12,9 @@ given=/run/balancer
 mkdir -p "$given"
 
 give() {
-  local namespace=$1 service=$2 address owner
-  for tens in 10 11 12 13 14 15 16 17 18 19; do
+  local namespace=$1 service=$2 address owner asked
+  asked=$(kubectl get namespace "$namespace" -o 'jsonpath={.metadata.labels.kit-address}' 2>/dev/null)
+  for tens in ${asked:-10 11 12 13 14 15 16 17 18 19}; do
     address=10.77.0.$tens$number
     owner=$(cat "$given/$address" 2>/dev/null)
     if [ -n "$owner" ] && [ "$owner" != "$namespace/$service" ]; then

@@ -2,43 +2,7 @@
 
 use std::time::Instant;
 
-use crate::scene::{SYSTEM, Scene, install, manifests, until, upgrade};
-
-#[test]
-fn a_log_that_is_deleted_and_applied_again_is_the_same_log() {
-    let scene = Scene::new("deleted");
-    scene.two_locations("");
-    scene.append("eu");
-    until("it arrives", || (scene.count("us") == 1).then_some(()));
-    scene
-        .at("eu")
-        .run(&["delete", "evlog,rlink", "orders", "--timeout=60s"])
-        .unwrap()
-        .done()
-        .unwrap();
-    until("its pods are gone", || {
-        scene.at("eu").get("pod/orders-eu-0").is_err().then_some(())
-    });
-    for kept in [
-        "pvc/data-orders-eu-pg-0",
-        "secret/orders-eu-ca",
-        "secret/orders-eu-pg",
-        "configmap/orders-eu-witness",
-    ] {
-        scene.at("eu").get(kept).unwrap();
-    }
-    scene
-        .at("eu")
-        .apply(&manifests(""))
-        .unwrap()
-        .done()
-        .unwrap();
-    // Without exchanging trust again.
-    scene.synced();
-    assert_eq!(scene.count("eu"), 1);
-    scene.append("eu");
-    scene.same();
-}
+use crate::scene::{SYSTEM, Scene, install, until, upgrade};
 
 #[test]
 fn nothing_hangs_when_the_operator_leaves_first() {
@@ -94,7 +58,7 @@ fn a_location_that_two_clusters_realise_is_trusted_in_neither_way() {
     let scene = Scene::new("claimed");
     let second = SecondEu(&scene);
     upgrade(scene.clusters, "us", &["--set", "location.name=eu"]);
-    scene.apply(&manifests(""));
+    scene.apply(&scene.manifests(""));
     for cluster in ["eu", "us"] {
         until("an authority", || {
             let authority = scene.at(cluster).get("configmap/orders-eu-authority");

@@ -1,8 +1,10 @@
-//! Two real clusters, real pods, PostgreSQL in a pod, and the network between them cut and healed. One after the other: they share nodes and addresses.
+//! Two real clusters, real pods, PostgreSQL in a pod, and the network between them cut and healed. What breaks nodes, the network
+//! or the operator is alone; the rest is played beside each other (`world`).
 //! `make test-cluster` turns them on; otherwise there is nothing here.
 #![cfg(feature = "clusters")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod beside;
 mod callers;
 mod faults;
 mod leaving;
@@ -12,3 +14,4 @@ mod single;
 mod tools;
 mod two_locations;
 mod upgrading;
+mod world;

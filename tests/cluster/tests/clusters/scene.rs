@@ -10,13 +10,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidelog_cluster_tests::{Clusters, Kubectl};
 
+use crate::world::{Place, World};
+
 /// Enough for a pod to be started, on a machine that does other things as well.
 pub const SOON: Duration = Duration::from_mins(2);
 /// Where the operator is.
 pub const SYSTEM: &str = "tidelog-system";
 
-/// Namespaces, by location, that are on their way out.
-static LEFT: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+/// Namespaces, by location, that are on their way out, since when.
+static LEFT: Mutex<Vec<(String, String, Instant)>> = Mutex::new(Vec::new());
+/// After so long one has to be gone.
+const GONE_AFTER: Duration = Duration::from_secs(45);
 
 /// What one test has.
 pub struct Scene {
@@ -24,12 +28,26 @@ pub struct Scene {
     pub namespace: String,
     files: TempDir,
     begun: Instant,
+    // The last ones to be dropped: everything is cleared away by then.
+    place: Place,
+    _world: World,
 }
 
 impl Scene {
-    /// A new one. Pods are held to the restricted Pod Security Standard.
+    /// A new one, with nobody beside it.
     pub fn new(namespace: &str) -> Self {
+        Self::begin(namespace, World::alone())
+    }
+
+    /// One that touches nothing outside of its namespace.
+    pub fn beside_others(namespace: &str) -> Self {
+        Self::begin(namespace, World::shared())
+    }
+
+    /// Pods are held to the restricted Pod Security Standard.
+    fn begin(namespace: &str, world: World) -> Self {
         let clusters = Clusters::shared();
+        let place = Place::free();
         installed(clusters);
         for location in ["eu", "us"] {
             let kubectl = clusters.kubectl(location);
@@ -39,29 +57,41 @@ impl Scene {
                 made.unwrap().success.then_some(())
             });
             let strict = "pod-security.kubernetes.io/enforce=restricted";
-            kubectl
-                .run(&["label", "namespace", namespace, strict])
-                .unwrap()
-                .done()
-                .unwrap();
+            let label = ["label", "namespace", namespace, strict, &place.label()];
+            kubectl.run(&label).unwrap().done().unwrap();
         }
         Self {
             clusters,
             namespace: namespace.to_owned(),
             files: tempfile::tempdir().unwrap(),
             begun: Instant::now(),
+            place,
+            _world: world,
         }
     }
 
     /// A new one whose nodes, networks and volumes may be broken; none, said aloud, in clusters that belong to somebody else.
     pub fn to_break(namespace: &str) -> Option<Self> {
-        if Clusters::shared().are_ours() {
-            return Some(Self::new(namespace));
+        Self::may_break(namespace).then(|| Self::new(namespace))
+    }
+
+    /// Whether there is anything to be broken; said aloud when not.
+    pub fn may_break(namespace: &str) -> bool {
+        let may = Clusters::shared().are_ours();
+        if may {
+            return true;
         }
         tell(&format!(
             "SKIPPED: {namespace}: nodes and networks of these clusters are not ours to break"
         ));
-        None
+        false
+    }
+
+    /// The example that people are shown, with more in the spec of its log.
+    pub fn manifests(&self, more: &str) -> String {
+        let example = include_str!("../../../../examples/two-locations/manifests.yaml");
+        let example = example.replace("host: orders.", &format!("host: {}.", self.place.host()));
+        example.replace("  locations:\n", &format!("{more}  locations:\n"))
     }
 
     /// Where it may write.
@@ -101,7 +131,7 @@ impl Scene {
 
     /// The log of the example, trusted everywhere, serving and synced.
     pub fn two_locations(&self, more: &str) {
-        self.apply(&manifests(more));
+        self.apply(&self.manifests(more));
         self.trusted();
         self.synced();
     }
@@ -276,18 +306,20 @@ impl Scene {
         let _ = kubectl.run(&[&namespace[..], &["--ignore-not-found", "--wait=false"]].concat());
         // Those of earlier tests have had the time of this one.
         let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = (location.to_owned(), self.namespace.clone());
-        left.retain(|namespace| *namespace != mine);
-        for (at, earlier) in left.iter().filter(|(at, _)| at == location) {
-            if !thread::panicking() {
-                let name = format!("namespace/{earlier}");
-                until(&format!("{name} of {at} is gone"), || {
-                    kubectl.get(&name).is_err().then_some(())
-                });
+        left.retain(|(at, namespace, _)| at != location || *namespace != self.namespace);
+        left.retain(|(at, namespace, since)| {
+            if at != location || since.elapsed() < GONE_AFTER {
+                return true;
             }
-        }
-        left.retain(|(at, _)| at != location);
-        left.push(mine);
+            let is_there = kubectl.get(&format!("namespace/{namespace}")).is_ok();
+            assert!(
+                thread::panicking() || !is_there,
+                "namespace {namespace} of {at} is still there after {:?}",
+                since.elapsed()
+            );
+            false
+        });
+        left.push((location.to_owned(), self.namespace.clone(), Instant::now()));
         drop(left);
         // Volumes outlive it: they are wiped by hand, as a person would.
         if self.clusters.are_ours() {
@@ -298,12 +330,6 @@ impl Scene {
                 .unwrap();
         }
     }
-}
-
-/// The example that people are shown, with more in the spec of its log.
-pub fn manifests(more: &str) -> String {
-    let example = include_str!("../../../../examples/two-locations/manifests.yaml");
-    example.replace("  locations:\n", &format!("{more}  locations:\n"))
 }
 
 /// The operator by its chart, once for all tests.

@@ -21,17 +21,10 @@ impl Drop for Everything<'_> {
     }
 }
 
-/// Both locations beside each other, and an application in their pods.
-const MANIFESTS: &str = r#"
-apiVersion: tidelog.dev/v1alpha1
-kind: EventLog
-metadata: {name: orders}
-spec:
-  application: {name: shop, version: "1.0"}
-  locations:
-  - {name: eu, endpoint: {host: orders-eu-peers.NAMESPACE.svc}}
-  - {name: us, endpoint: {host: orders-us-peers.NAMESPACE.svc}}
-  template:
+/// Both locations beside each other, as people are shown.
+const EXAMPLE: &str = include_str!("../../../../examples/one-cluster/manifests.yaml");
+/// An application in their pods.
+const TEMPLATE: &str = r#"  template:
     spec:
       containers:
       - name: application
@@ -39,13 +32,6 @@ spec:
         imagePullPolicy: IfNotPresent
         args: [tail, --address, "127.0.0.1:7440", -o, json]
         securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
----
-apiVersion: tidelog.dev/v1alpha1
-kind: ReplicationLink
-metadata: {name: orders}
-spec:
-  eventLogRef: {name: orders}
-  topology: {dense: {locations: [eu, us]}}
 "#;
 
 /// An application elsewhere, which asks for a sidecar.
@@ -74,7 +60,14 @@ fn one_cluster_has_all_locations_and_pods_get_sidecars_by_a_label() {
     let scene = Scene::new("single");
     let everything = Everything::realised(&scene);
     let eu = scene.at("eu");
-    let manifests = MANIFESTS.replace("NAMESPACE", &scene.namespace);
+    let manifests = EXAMPLE
+        .replace(
+            "namespace: default",
+            &format!("namespace: {}", scene.namespace),
+        )
+        .replace(".default.svc", &format!(".{}.svc", scene.namespace))
+        .replace("  locations:\n  -", &format!("{TEMPLATE}  locations:\n  -"));
+    assert!(manifests.contains("template"), "{manifests}");
     eu.apply(&manifests).unwrap().done().unwrap();
     scene.wait("eu", "evlog/orders", "Ready", "True");
     scene.wait("eu", "rlink/orders", "Synced", "True");

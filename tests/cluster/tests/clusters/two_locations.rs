@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scene::{SYSTEM, Scene, manifests, rest, tell, until, upgrade};
+use crate::scene::{Scene, rest, tell, until};
 use crate::tools;
 
 #[test]
@@ -11,7 +11,7 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         return;
     };
     let begun = Instant::now();
-    scene.apply(&manifests(""));
+    scene.apply(&scene.manifests(""));
     scene.append_soon("eu");
     println!(
         "figure: first append accepted {:.1} s after kubectl apply",
@@ -147,134 +147,3 @@ const KINDS: &[&str] = &[
     "persistentvolumeclaims",
     "events",
 ];
-
-#[test]
-fn a_link_that_changes_is_in_force_without_a_restart() {
-    let scene = Scene::new("steered");
-    scene.two_locations("");
-    let pod = scene.field("eu", "pod/orders-eu-0", "/metadata/uid");
-    let patch = r#"{"spec": {"paused": true}}"#;
-    let begun = Instant::now();
-    for location in ["eu", "us"] {
-        let arguments = ["patch", "rlink", "orders", "--type=merge", "-p", patch];
-        scene.at(location).run(&arguments).unwrap().done().unwrap();
-    }
-    until("it is paused", || {
-        let (_, reason, _) = scene.condition("eu", "rlink/orders", "Connected")?;
-        (reason == "Paused").then_some(())
-    });
-    println!(
-        "figure: a link was paused in {:.1} s",
-        begun.elapsed().as_secs_f64()
-    );
-    assert!(begun.elapsed() < Duration::from_secs(5));
-    let patch = patch.replace("true", "false");
-    for location in ["eu", "us"] {
-        let arguments = ["patch", "rlink", "orders", "--type=merge", "-p", &patch];
-        scene.at(location).run(&arguments).unwrap().done().unwrap();
-    }
-    scene.synced();
-    assert_eq!(scene.field("eu", "pod/orders-eu-0", "/metadata/uid"), pod);
-    assert_eq!(
-        scene.field(
-            "eu",
-            "pod/orders-eu-0",
-            "/status/containerStatuses/0/restartCount"
-        ),
-        0
-    );
-}
-
-#[test]
-fn an_application_with_an_injected_sidecar_appends_here_and_is_read_there() {
-    let scene = Scene::new("application");
-    scene.two_locations("  replicas: 2\n");
-    {
-        let name = "application";
-        let append = [
-            "append",
-            "--address",
-            "127.0.0.1:7440",
-            "--type",
-            "Placed",
-            "--data",
-            "{}",
-        ];
-        let job = job(name, &append);
-        let file =
-            std::env::temp_dir().join(format!("tidelog-job-{name}-{}.yaml", std::process::id()));
-        std::fs::write(&file, job).unwrap();
-        let arguments = [
-            "inject",
-            "-f",
-            file.to_str().unwrap(),
-            "--log",
-            "orders",
-            "--location",
-            "eu",
-        ];
-        let injected = scene.tidelog(&arguments);
-        std::fs::remove_file(&file).unwrap();
-        scene.at("eu").apply(&injected).unwrap().done().unwrap();
-        let wait = [
-            "wait",
-            "--for=condition=Complete",
-            &format!("job/{name}"),
-            "--timeout=90s",
-        ];
-        let waited = scene.at("eu").run(&wait).unwrap();
-        let said = scene
-            .at("eu")
-            .run(&["logs", &format!("job/{name}"), "--all-containers"])
-            .unwrap();
-        assert!(waited.success, "{} {}", waited.errors, said.output);
-    }
-    until("it arrives", || (scene.count("us") == 1).then_some(()));
-    scene.same();
-
-    // The chart's own test, by an upgrade that changes nothing that runs.
-    let revision = || {
-        let deployment = scene
-            .clusters
-            .kubectl("eu")
-            .in_namespace(SYSTEM)
-            .get("deployment/tidelog");
-        deployment.unwrap()["metadata"]["generation"].clone()
-    };
-    let before = revision();
-    upgrade(
-        scene.clusters,
-        "eu",
-        &["--set", &format!("test.namespace={}", scene.namespace)],
-    );
-    assert_eq!(revision(), before);
-    let test = ["test", "tidelog", "--namespace", SYSTEM, "--timeout", "90s"];
-    scene.clusters.helm("eu", &test).unwrap().done().unwrap();
-    let read = ["logs", "tidelog-test", "--container=read"];
-    let read = scene.at("eu").run(&read).unwrap().done().unwrap();
-    assert!(read.output.contains("HelmTest"), "{}", read.output);
-}
-
-/// Something that runs the command line in a pod.
-fn job(name: &str, arguments: &[&str]) -> String {
-    let arguments = format!("{arguments:?}");
-    format!(
-        r"apiVersion: batch/v1
-kind: Job
-metadata: {{name: {name}}}
-spec:
-  backoffLimit: 0
-  template:
-    spec:
-      restartPolicy: Never
-      automountServiceAccountToken: false
-      securityContext: {{runAsNonRoot: true, runAsUser: 1000, seccompProfile: {{type: RuntimeDefault}}}}
-      containers:
-      - name: application
-        image: tidelog/cli:0.1.0
-        imagePullPolicy: IfNotPresent
-        args: {arguments}
-        securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
-"
-    )
-}

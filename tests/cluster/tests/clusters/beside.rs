@@ -1,0 +1,8 @@
+//! What touches nothing outside of its namespace: these are played beside each other.
+
+mod application;
+mod certificates;
+mod failover;
+mod links;
+mod storage;
+mod volumes;
