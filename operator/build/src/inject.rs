@@ -3,11 +3,9 @@
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use crate::names::{HEALTH_PORT, Names, paths};
+use crate::names::{CONTAINER, HEALTH_PORT, Names, paths};
 use crate::stateful_set::restricted;
 
-/// Name of the container.
-const CONTAINER: &str = "tidelog";
 /// Where its certificate is.
 const CLIENT: &str = "/etc/tidelog/client";
 

@@ -36,8 +36,8 @@ use tidelog_config::Config;
 
 pub use inject::{InjectError, Injection, has_pods, inject, inject_pod};
 pub use names::{
-    ADMIN_PORT, API_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, METRICS_PORT, Names,
-    PASSWORD_KEY, PRIVATE_KEY, URI_KEY, WITNESS_KEY, label_selector, labels,
+    ADMIN_PORT, API_PORT, AUTHORITY_KEY, CERTIFICATE_KEY, CONFIG_KEY, CONTAINER, METRICS_PORT,
+    Names, PASSWORD_KEY, PRIVATE_KEY, URI_KEY, WITNESS_KEY, label_selector, labels,
 };
 pub use pod::in_pod;
 pub use secured::{Way, identity, trust, way};

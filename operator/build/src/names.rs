@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+/// The container of the sidecar, in the pods of a log and in those of applications.
+pub const CONTAINER: &str = "tidelog";
 /// Port of the application's API.
 pub const API_PORT: u16 = 7440;
 /// Port of metrics and of health over HTTP.

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::names::{
-    ADMIN_PORT, CLIENTS_PORT, CONFIG_KEY, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT, URI_KEY,
-    paths, selector,
+    ADMIN_PORT, CLIENTS_PORT, CONFIG_KEY, CONTAINER, HEALTH_PORT, METRICS_PORT, REPLICATION_PORT,
+    URI_KEY, paths, selector,
 };
 use crate::storage::{DatabaseSecret, database_secret};
 use crate::{Place, Settings, labels, metadata};
@@ -123,7 +123,7 @@ fn container(place: &Place<'_>, settings: &Settings) -> Value {
         })
     };
     json!({
-        "name": "tidelog",
+        "name": CONTAINER,
         "image": settings.sidecar_image,
         "imagePullPolicy": settings.image_pull_policy,
         "args": ["--config", format!("{}/{CONFIG_KEY}", paths::CONFIG)],

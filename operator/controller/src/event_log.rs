@@ -137,8 +137,12 @@ async fn visit(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Erro
             None if way(&log) == Way::Insecure => Approach::Plain,
             None => Approach::NotYet,
         };
-        if let Err(error) = attend::attend(&context, &log, &key, location, approach).await {
-            troubles.add(Trouble::Objects, &location.name, error);
+        match attend::attend(&context, &log, &key, location, approach).await {
+            Ok(last_word) => {
+                let word = last_word.map(|word| (location.name.clone(), word));
+                troubles.last_words.extend(word);
+            }
+            Err(error) => troubles.add(Trouble::Objects, &location.name, error),
         }
     }
     for location in here.iter().filter(|_| plan.is_accepted()) {
@@ -177,6 +181,8 @@ enum Trouble {
 struct Troubles {
     /// What a person has to mend, by location: a word and a sentence.
     refused: BTreeMap<(String, Trouble), (String, String)>,
+    /// What sidecars that are not ready said when they ended, by location.
+    last_words: BTreeMap<String, (String, String)>,
     /// Who vouches for whom.
     trusting: Trusting,
     /// Why the visit is to be made again.

@@ -105,6 +105,8 @@ pub struct LocationHere {
     pub seen: Option<WriterSeen>,
     /// Pods that are ready, and pods that are wanted.
     pub pods: (i32, i32),
+    /// What a sidecar that has ended and is not ready again said last: a word, which may be empty, and a sentence.
+    pub last_word: Option<(String, String)>,
     /// Where others reach it, if anywhere.
     pub endpoint: Option<String>,
 }
@@ -303,10 +305,13 @@ fn unheard(type_: &'static str, here: &LocationHere) -> Fact {
         return Fact::unknown(type_, reason, message.clone());
     }
     let (ready, wanted) = here.pods;
-    let message = format!(
+    let mut message = format!(
         "{}: no sidecar has answered; {ready} of {wanted} pods are ready",
         here.name
     );
+    if let Some((_, said)) = &here.last_word {
+        message = format!("{message}; one has ended, and is started again: {said}");
+    }
     Fact::unknown(type_, "StatusUnknown", message)
 }
 
@@ -315,7 +320,12 @@ fn storage(here: &LocationHere, _: &LogSeen<'_>) -> Fact {
         return Fact::no("StorageReady", reason, message.clone());
     }
     let Some(seen) = &here.seen else {
-        return unheard("StorageReady", here);
+        return match &here.last_word {
+            Some((word, said)) if word == "StorageUnavailable" => {
+                Fact::no("StorageReady", word, said.clone())
+            }
+            _ => unheard("StorageReady", here),
+        };
     };
     match seen.doing {
         Doing::StorageUnavailable => {

@@ -49,6 +49,7 @@ fn here(name: &str, seen: Option<WriterSeen>) -> LocationHere {
         offered: Offered::Service,
         seen,
         pods: (0, 2),
+        last_word: None,
         endpoint: Some(format!("orders.{name}.example.com:7443")),
     }
 }
@@ -142,6 +143,28 @@ fn its_database_is_away() {
             Stalled=False Progressing: nothing needs a person
         "#]],
     );
+}
+
+#[test]
+fn its_sidecar_ends_at_every_start_because_its_database_refuses_it() {
+    let ended = LocationHere {
+        last_word: Some((
+            "StorageUnavailable".into(),
+            "eu: the login is refused".into(),
+        )),
+        ..here("eu", None)
+    };
+    check(&[ended], &expect![[r#"
+        Ready=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        StorageReady=False StorageUnavailable: eu: the login is refused
+        Available=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        EndpointReady=True Offered: others reach it at orders.eu.example.com:7443, by a Service
+        CertificatesReady=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        PeersAgree=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        Recovered=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        Reconciling=True StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
+        Stalled=False Progressing: nothing needs a person
+    "#]]);
 }
 
 #[test]

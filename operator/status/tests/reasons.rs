@@ -199,6 +199,7 @@ fn every_reason_of_a_log_is_told_and_every_one_told_is_given() {
         offered: Offered::Service,
         seen: None,
         pods: (0, 2),
+        last_word: None,
         endpoint: Some("orders.eu.example.com:7443".into()),
     };
     for seen in writers() {

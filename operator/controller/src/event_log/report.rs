@@ -36,6 +36,7 @@ pub(super) async fn report(
         found.storage = of(Trouble::Storage);
         found.certificates = of(Trouble::Certificates);
         found.trust = trust(plan, &location.name, troubles);
+        found.last_word = troubles.last_words.get(&location.name).cloned();
         seen.push(found);
     }
     let insecure = way(log) == Way::Insecure;
@@ -112,6 +113,7 @@ async fn look(
         offered: offered(context, log, location).await?,
         seen: heard.iter().find_map(|heard| seen::writer(heard, now)),
         pods: (ready, log.spec.replicas),
+        last_word: None,
         endpoint: location
             .endpoint
             .as_ref()

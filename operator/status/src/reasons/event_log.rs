@@ -129,8 +129,8 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
             ("Ready", False),
             ("Reconciling", True),
         ],
-        "The database does not answer, or its disk is full. Appends are refused and nothing is lost.",
-        "Look at the database; it goes on by itself when that answers.",
+        "The database does not answer, refuses the login, or its disk is full. Appends are refused and nothing is lost.",
+        "Look at the database, and at user and password in the Secret when the message says that the login is refused; it goes on by itself. A sidecar that cannot begin at all ends and is started again, after pauses that grow to 5 min: deleting its pod saves the rest of one.",
     ),
     row(
         "Connected",

@@ -64,6 +64,7 @@ fn here(seen: Option<WriterSeen>) -> LocationHere {
         offered: Offered::Service,
         seen,
         pods: (1, 2),
+        last_word: None,
         endpoint: Some("orders.eu.example.com:7443".into()),
     }
 }

@@ -69,8 +69,8 @@ fn databases_of_somebody_else_are_used_by_their_secrets() {
     apply("eu", &secret("database", "wrong"));
     scene.wait("us", "evlog/orders", "Ready", "True");
     until("the database refuses eu", || {
-        let (status, reason, _) = scene.condition("eu", "evlog/orders", "StorageReady")?;
-        (status == "False" && reason == "StorageUnavailable").then_some(())
+        let (_, reason, message) = scene.condition("eu", "evlog/orders", "StorageReady")?;
+        (reason == "StorageUnavailable" && message.contains("refuses the login")).then_some(())
     });
     apply("eu", &secret("database", "right"));
     scene.synced();
