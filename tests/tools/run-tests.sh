@@ -13,6 +13,9 @@ log=${CARGO_TARGET_DIR:-target}/make-test.log
 mkdir -p "$(dirname "$log")"
 : >"$log"
 
+# So much of what has no end. Continuous integration asks for longer faults, and goes on with the simulations beside its clusters (.ci/run).
+export SEEDS=${SEEDS:-5000} NETWORK_SEEDS=${NETWORK_SEEDS:-50} MINUTES=${MINUTES:-3}
+
 steps=(
   "tools:Tools this machine needs"
   "check-format:Format"
@@ -23,9 +26,9 @@ steps=(
   "build-tests:Build of all tests"
   "test-unit:Unit, property and documentation tests"
   "test-integration:Conformance, generated files, command line and multi-location tests"
-  "sim:Simulation of the state machines, 20,000 seeds"
-  "sim-network:Whole sidecars on a simulated network, 200 seeds"
-  "faults:Real processes, databases and connections under faults, 5 minutes"
+  "sim:Simulation of the state machines, $SEEDS seeds"
+  "sim-network:Whole sidecars on a simulated network, $NETWORK_SEEDS seeds"
+  "faults:Real processes, databases and connections under faults, $MINUTES minutes"
 )
 needs_build=" test-unit test-integration sim sim-network faults "
 # The programs of the last three were built with the tests.
