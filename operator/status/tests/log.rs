@@ -154,7 +154,9 @@ fn its_sidecar_ends_at_every_start_because_its_database_refuses_it() {
         )),
         ..here("eu", None)
     };
-    check(&[ended], &expect![[r#"
+    check(
+        &[ended],
+        &expect![[r#"
         Ready=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
         StorageReady=False StorageUnavailable: eu: the login is refused
         Available=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
@@ -164,7 +166,8 @@ fn its_sidecar_ends_at_every_start_because_its_database_refuses_it() {
         Recovered=Unknown StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
         Reconciling=True StatusUnknown: eu: no sidecar has answered; 0 of 2 pods are ready; one has ended, and is started again: eu: the login is refused
         Stalled=False Progressing: nothing needs a person
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
