@@ -177,6 +177,9 @@ RULES
     cp -a "$directory/disk/copy" "$directory/disk/volumes"
     ;;
   recycle)
+    # One at a time: what one has seen released, another one may have made free already, and somebody may have it by now.
+    exec 9>"$directory/recycle.lock"
+    flock 9
     for volume in $(kubectl get persistentvolumes -o 'jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{"\n"}{end}'); do
       number=${volume#volume-}
       find "$directory/disk/volumes/$number" -mindepth 1 -delete
