@@ -32,7 +32,8 @@ use self::seen::Seen;
 A line for each check: `ok`, `warn` for what may be meant, may pass by itself or could not be looked at,
 `FAIL` for what somebody has to mend, with a hint below. It looks at the operators, at the logs of one
 namespace of each cluster, and at what lies between several clusters: the same spec, trust, one home for
-each location. It changes nothing, and ends with 1 when something failed.
+each location. It changes nothing, and ends with 1 when something failed, or when you may not read
+EventLogs, which it is about.
 
 Examples:
   tidelog check --pre -n tidelog-system             before an install
@@ -162,6 +163,11 @@ fn running(all: &[Seen], log: Option<&str>, findings: &mut Findings) -> Result<(
         match &seen.logs {
             // What is not defined was told above.
             Err(_) if !is_defined(seen) => {}
+            // They are what it is all about: to have seen none of them is no success.
+            Err(unread) if unread.forbidden => findings.fail(
+                format!("EventLogs: {}", unread.why),
+                format!("ask for the right to get and list eventlogs.tidelog.dev in namespace {namespace}, or name another one with -n"),
+            ),
             Err(unread) => findings.unread("EventLogs", unread),
             Ok(logs) if logs.is_empty() => {
                 let what = log.map_or("no EventLog".to_owned(), |log| format!("no EventLog {log}"));

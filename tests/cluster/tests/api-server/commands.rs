@@ -150,6 +150,9 @@ fn before_an_install_rights_are_asked_of_the_server() {
         "fail"
     );
     assert_eq!(level(&found, "may not list storageclasses"), "warn");
+    let (found, code) = checks(&lowly, &["check", "-n", "before"]);
+    assert_eq!(code, Some(1), "nothing of a log was seen: {found:?}");
+    assert_eq!(level(&found, "may not list the EventLogs"), "fail");
 }
 
 /// The kubeconfig of a person who may read pods of a namespace.

@@ -9,18 +9,24 @@ use serde_json::Value;
 
 use crate::scene::Scene;
 
+/// In the payload of an event.
+pub const PLANTED: &str = "4000-0012-3456-7899";
+
+/// The row of a location in the lag matrix: its name, and how far each is behind it.
+pub fn lags(scene: &Scene, location: &str) -> Vec<String> {
+    let matrix = scene.tidelog(&["status"]);
+    let mut lines = matrix.lines();
+    let row = lines.rfind(|line| line.trim_start().starts_with(location));
+    let row = row.unwrap_or_else(|| panic!("no row of {location}: {matrix}"));
+    row.split_whitespace().map(str::to_owned).collect()
+}
+
 /// Everybody is up to date, by all tools.
 pub fn agree(scene: &Scene) {
     // Who is how far behind whom.
+    assert_eq!(lags(scene, "eu"), ["eu", "-", "0"]);
+    assert_eq!(lags(scene, "us"), ["us", "0", "-"]);
     let matrix = scene.tidelog(&["status"]);
-    let row = |location: &str| {
-        let mut lines = matrix.lines();
-        let row = lines.rfind(|line| line.trim_start().starts_with(location));
-        let row = row.unwrap_or_else(|| panic!("no row of {location}: {matrix}"));
-        row.split_whitespace().collect::<Vec<_>>()
-    };
-    assert_eq!(row("eu"), ["eu", "-", "0"], "{matrix}");
-    assert_eq!(row("us"), ["us", "0", "-"], "{matrix}");
     let plugin = scene.directory().join("kubectl-tidelog");
     symlink(env::var_os("TIDELOG_CLI").unwrap(), &plugin).unwrap();
     let programs = scene.clusters.programs();
@@ -61,6 +67,20 @@ pub fn agree(scene: &Scene) {
     let manifest = Command::new("tar").args(unpack).output().unwrap();
     let manifest: Value = serde_json::from_slice(&manifest.stdout).unwrap();
     assert!(manifest.is_object(), "{manifest}");
+    // Nothing of what applications have written, and nothing that opens a door.
+    let all = Command::new("tar").args(["-xzOf", file]).output().unwrap();
+    let all = String::from_utf8_lossy(&all.stdout);
+    let key = "go-template={{index .data \"password\" | base64decode}}";
+    let password = scene
+        .at("eu")
+        .run(&["get", "secret", "orders-eu-pg", "-o", key]);
+    let password = password.unwrap().done().unwrap().output;
+    assert!(!password.is_empty());
+    let stored = scene.tidelog(&["read", "--location", "eu", "-o", "json"]);
+    assert!(stored.contains(PLANTED), "{stored}");
+    for secret in [PLANTED, "PRIVATE KEY", &password] {
+        assert!(!all.contains(secret), "the report has {secret}");
+    }
 }
 
 /// How often each reason was published about an object.

@@ -52,7 +52,9 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         .unwrap()
         .done()
         .unwrap();
-    scene.append("eu");
+    let event = ["--type", "Paid", "--data"];
+    let data = format!(r#"{{"card": "{}"}}"#, tools::PLANTED);
+    scene.tidelog(&[&["append", "--location", "eu"], &event[..], &[&data]].concat());
     scene.append("us");
     for (here, there) in [("eu", "us"), ("us", "eu")] {
         let (reason, message) = scene.wait(here, "rlink/orders", "Connected", "False");
@@ -71,6 +73,12 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         });
         let (status, ..) = scene.condition(here, "evlog/orders", "Ready").unwrap();
         assert_eq!(status, "True");
+    }
+    // The one that answers may be trying again just now.
+    let unknown = ["unreachable", "unknown"];
+    for (location, column) in [("eu", 2), ("us", 1)] {
+        let lags = tools::lags(&scene, location);
+        assert!(unknown.contains(&lags[column].as_str()), "{lags:?}");
     }
     let said = scene.tidelog(&["diff", "eu", "us"]);
     assert!(said.contains("not copied yet"), "{said}");
