@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tidelog_api::{
-    Condition, ConditionStatus, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology,
+    Condition, ConditionStatus, EdgeState, EdgeStatus, LagThreshold, ReplicationLinkStatus,
+    Topology,
 };
 use tidelog_topology::{Finding, Severity};
 
@@ -129,7 +130,8 @@ fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
         .find(|f| f.status == ConditionStatus::False)
         .cloned();
     if let Some(refused) = refused {
-        return facts_of_refused(seen, accepted, resolved, refused);
+        let tries = Tries::of(before, seen.edges);
+        return facts_of_refused(seen, tries, accepted, resolved, refused);
     }
     if seen.edges.is_empty() {
         let here = seen.here.join(", ");
@@ -146,13 +148,14 @@ fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
         ];
     }
     let worst = worst(seen.edges);
-    let (connected, synced) = (connected(seen.edges, worst), synced(seen));
+    let tries = Tries::of(before, seen.edges);
+    let (connected, synced) = (connected(seen.edges, worst, tries), synced(seen, tries));
     let ready = Fact {
         type_: "Ready",
         ..connected.clone()
     };
     let meaning = row(worst.status.state).1.meaning;
-    let begins = worst.stale || meaning == Meaning::Begins;
+    let begins = worst.stale || (meaning == Meaning::Begins && !tries.again(worst));
     let reconciling = if begins {
         Fact::yes("Reconciling", "Connecting", sentence(worst))
     } else {
@@ -180,6 +183,7 @@ fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
 /// What it says does not come into force; what ran before goes on, and is told as it is.
 fn facts_of_refused(
     seen: &LinkSeen<'_>,
+    tries: Tries<'_>,
     accepted: Fact,
     resolved: Fact,
     refused: Fact,
@@ -189,12 +193,12 @@ fn facts_of_refused(
         let unknown = |type_| Fact::unknown(type_, &refused.reason, because.clone());
         (unknown("Connected"), unknown("Synced"), because)
     } else {
-        let connected = connected(seen.edges, worst(seen.edges));
+        let connected = connected(seen.edges, worst(seen.edges), tries);
         let because = format!(
             "what was in force before runs on, and nothing of this spec: {}",
             refused.message
         );
-        (connected, synced(seen), because)
+        (connected, synced(seen, tries), because)
     };
     vec![
         accepted,
@@ -304,7 +308,42 @@ fn standstill(edge: &SeenEdge) -> String {
     )
 }
 
-fn connected(edges: &[SeenEdge], worst: &SeenEdge) -> Fact {
+/// A peer that was away when the link was looked at last, or is by the other edge between the same two, is away until it answers: otherwise each time that it
+/// is dialled would be news.
+#[derive(Clone, Copy)]
+struct Tries<'a> {
+    was_away: bool,
+    edges: &'a [SeenEdge],
+}
+
+impl<'a> Tries<'a> {
+    fn of(before: &[Condition], edges: &'a [SeenEdge]) -> Self {
+        let away = row(EdgeState::Unreachable).1.reason;
+        let was_away = before.iter().any(|c| {
+            c.type_ == "Connected" && c.status == ConditionStatus::False && c.reason == away
+        });
+        Self { was_away, edges }
+    }
+
+    fn again(self, edge: &SeenEdge) -> bool {
+        let is_away = |other: &SeenEdge| {
+            let state = other.status.state;
+            !other.stale && state == EdgeState::Unreachable && other.peer() == edge.peer()
+        };
+        !edge.stale
+            && edge.status.state == EdgeState::Connecting
+            && (self.was_away || self.edges.iter().any(is_away))
+    }
+
+    fn reason(self, edge: &SeenEdge) -> String {
+        if self.again(edge) {
+            return row(EdgeState::Unreachable).1.reason.to_owned();
+        }
+        reason(edge)
+    }
+}
+
+fn connected(edges: &[SeenEdge], worst: &SeenEdge, tries: Tries<'_>) -> Fact {
     if worst.stale {
         return Fact::unknown("Connected", "StatusUnknown", sentence(worst));
     }
@@ -313,12 +352,12 @@ fn connected(edges: &[SeenEdge], worst: &SeenEdge) -> Fact {
             let message = format!("{0} of {0} edges run", edges.len());
             Fact::yes("Connected", "Connected", message)
         }
-        _ => Fact::no("Connected", &reason(worst), sentence(worst)),
+        _ => Fact::no("Connected", &tries.reason(worst), sentence(worst)),
     }
 }
 
 /// By the edges that end here: the lag of the others is known at their targets.
-fn synced(seen: &LinkSeen<'_>) -> Fact {
+fn synced(seen: &LinkSeen<'_>, tries: Tries<'_>) -> Fact {
     let incoming = seen.edges.iter().filter(|e| e.status.target == e.here);
     let bound = seen.lag_threshold;
     let bound = format!("{} events or {} s", bound.events, bound.seconds);
@@ -331,7 +370,7 @@ fn synced(seen: &LinkSeen<'_>) -> Fact {
             let reason = if flows {
                 "HeadUnknown".to_owned()
             } else {
-                reason(edge)
+                tries.reason(edge)
             };
             return Fact::unknown("Synced", &reason, message);
         }
@@ -347,7 +386,7 @@ fn synced(seen: &LinkSeen<'_>) -> Fact {
         let word = if edge.stale {
             "StatusUnknown".to_owned()
         } else {
-            reason(edge)
+            tries.reason(edge)
         };
         return Fact::unknown("Synced", &word, sentence(edge));
     }

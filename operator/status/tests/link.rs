@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tidelog_api::{Dense, EdgeState, EdgeStatus, LagThreshold, ReplicationLinkStatus, Topology};
-use tidelog_status::{LinkSeen, STANDSTILL_AFTER, SeenEdge, link_status, write_in};
+use tidelog_api::{
+    Condition, ConditionStatus, Dense, EdgeState, EdgeStatus, LagThreshold, ReplicationLinkStatus,
+    Topology,
+};
+use tidelog_status::{LinkSeen, STANDSTILL_AFTER, SeenEdge, link_status, transitions, write_in};
 use tidelog_topology::{Application, Batch, Link, Location, Log, Planner};
 
 fn edge(source: &str, target: &str, state: EdgeState) -> SeenEdge {
@@ -56,6 +59,10 @@ fn topology() -> Topology {
 }
 
 fn status_of(edges: &[SeenEdge]) -> ReplicationLinkStatus {
+    status_after(edges, &[])
+}
+
+fn status_after(edges: &[SeenEdge], before: &[Condition]) -> ReplicationLinkStatus {
     let seen = LinkSeen {
         generation: Some(3),
         topology: &topology(),
@@ -66,7 +73,7 @@ fn status_of(edges: &[SeenEdge]) -> ReplicationLinkStatus {
         beside: None,
         edges,
     };
-    link_status(&seen, &[], &now())
+    link_status(&seen, before, &now())
 }
 
 fn shown(status: &ReplicationLinkStatus) -> String {
@@ -125,6 +132,65 @@ fn a_peer_is_away() {
         Stalled=False Progressing: nothing needs a person
     "#]],
     );
+}
+
+#[test]
+fn a_peer_that_is_away_is_away_until_it_answers() {
+    let link = |states: &[EdgeState], before: &[Condition]| {
+        let edges: Vec<SeenEdge> = [("eu", "us"), ("us", "eu")]
+            .into_iter()
+            .zip(states)
+            .map(|((source, target), state)| {
+                let mut edge = edge(source, target, *state);
+                if *state != EdgeState::Streaming {
+                    edge.status.lag_events = None;
+                }
+                edge
+            })
+            .collect();
+        status_after(&edges, before).conditions
+    };
+    let well = [EdgeState::Streaming, EdgeState::Streaming];
+    // At the beginning it is on its way.
+    let begun = link(&[EdgeState::Connecting; 2], &[]);
+    let word = |all: &[Condition], type_: &str| {
+        let found = all.iter().find(|c| c.type_ == type_).unwrap();
+        (found.status, found.reason.clone())
+    };
+    let no = |reason: &str| (ConditionStatus::False, reason.to_owned());
+    assert_eq!(word(&begun, "Connected"), no("Connecting"));
+    // A cut: one side waits, the other dials again and again, and one comes back before the other.
+    let mut now = link(&well, &begun);
+    let mut told = Vec::new();
+    let (away, dials) = (EdgeState::Unreachable, EdgeState::Connecting);
+    for states in [
+        [away, dials],
+        [away, away],
+        [away, dials],
+        [EdgeState::Streaming, dials],
+        [EdgeState::Streaming, away],
+        [EdgeState::Streaming, dials],
+        well,
+    ] {
+        let next = link(&states, &now);
+        if states != well {
+            assert_eq!(
+                word(&next, "Connected"),
+                no("PeerUnreachable"),
+                "{states:?}"
+            );
+            assert_eq!(word(&next, "Reconciling"), no("Done"), "{states:?}");
+        }
+        let news = transitions(&now, &next).into_iter();
+        told.extend(news.map(|news| format!("{} {}", news.reason, news.note)));
+        now = next;
+    }
+    expect![[r#"
+        PeerUnreachable Connected=False: eu->us with us: Unreachable
+        PeerUnreachable Synced=Unknown: the lag is not known: us->eu with us: Connecting
+        Connected Connected=True: 2 of 2 edges run
+        CaughtUp Synced=True: within 1000 events or 60 s"#]]
+    .assert_eq(&told.join("\n"));
 }
 
 #[test]
