@@ -157,6 +157,9 @@ CASE ?=
 test-cluster: ## Two real clusters under faults: make test-cluster CASE=cut; QUICK=1 without optimisation
 	code=0; set -x; programs="$$(realpath -m $${CARGO_TARGET_DIR:-target})"; \
 	cargo test $(tested) --quiet --no-run; \
+	if [ -n "$(CASE)" ] && ! cargo test $(tested) --quiet --features tidelog-cluster-tests/clusters --test clusters -- --list $(CASE) | grep ': test$$'; then \
+	  echo "no test has $(CASE) in its name" >&2; exit 2; \
+	fi; \
 	TIDELOG_CLI="$$programs/debug/tidelog" cargo test $(tested) --features tidelog-cluster-tests/clusters --test clusters -- --test-threads=3 --nocapture $(CASE) || code=$$?; \
 	if [ -z "$(CASE)" ]; then \
 	  TIDELOG_OPERATOR="$$(tests/cluster/kit/product-images.sh --where)/tidelog-operator" cargo test $(tested) --features tidelog-cluster-tests/clusters --test api-server -- --nocapture figures:: || code=$$?; \
