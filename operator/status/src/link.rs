@@ -129,8 +129,8 @@ fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
         .into_iter()
         .find(|f| f.status == ConditionStatus::False)
         .cloned();
+    let tries = Tries::of(before, seen.edges);
     if let Some(refused) = refused {
-        let tries = Tries::of(before, seen.edges);
         return facts_of_refused(seen, tries, accepted, resolved, refused);
     }
     if seen.edges.is_empty() {
@@ -148,7 +148,6 @@ fn facts(seen: &LinkSeen<'_>, before: &[Condition]) -> Vec<Fact> {
         ];
     }
     let worst = worst(seen.edges);
-    let tries = Tries::of(before, seen.edges);
     let (connected, synced) = (connected(seen.edges, worst, tries), synced(seen, tries));
     let ready = Fact {
         type_: "Ready",
@@ -308,8 +307,8 @@ fn standstill(edge: &SeenEdge) -> String {
     )
 }
 
-/// A peer that was away when the link was looked at last, or is by the other edge between the same two, is away until it answers: otherwise each time that it
-/// is dialled would be news.
+/// A peer that was away when the link was looked at last, or is by the other edge between the same two, is away while it is dialled again: otherwise each
+/// attempt would be news.
 #[derive(Clone, Copy)]
 struct Tries<'a> {
     was_away: bool,

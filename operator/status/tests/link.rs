@@ -135,7 +135,7 @@ fn a_peer_is_away() {
 }
 
 #[test]
-fn a_peer_that_is_away_is_away_until_it_answers() {
+fn a_peer_that_is_away_is_away_while_it_is_dialled_again() {
     let link = |states: &[EdgeState], before: &[Condition]| {
         let edges: Vec<SeenEdge> = [("eu", "us"), ("us", "eu")]
             .into_iter()
