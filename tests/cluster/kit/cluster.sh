@@ -14,16 +14,17 @@
 #   cluster.sh copy-volumes|restore-volumes NAME
 #                                while it is down: keeps a copy of all volumes, puts it back
 #   cluster.sh recycle NAME      volumes that nobody claims any more are empty and free again
+#   cluster.sh cert-manager NAME brings cert-manager into it
 #   cluster.sh down|wipe NAME    ends it; also forgets its data
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 usage() {
-  sed -n '2,17p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
+  sed -n '2,18p' "${BASH_SOURCE[0]}" | sed 's/^# \{0,1\}//' >&2
   exit 2
 }
 command=${1:-} name=${2:-}
 case $command in
-  up | running | kubeconfig | load | run | kill | stop | start | freeze | thaw | cut | copy-volumes | restore-volumes | recycle | down | wipe) [ -n "$name" ] || usage ;;
+  up | running | kubeconfig | load | run | kill | stop | start | freeze | thaw | cut | copy-volumes | restore-volumes | recycle | cert-manager | down | wipe) [ -n "$name" ] || usage ;;
   heal) ;;
   *) usage ;;
 esac
@@ -185,6 +186,12 @@ RULES
       find "$directory/disk/volumes/$number" -mindepth 1 -delete
       kubectl patch persistentvolume "$volume" --type=json -p '[{"op": "remove", "path": "/spec/claimRef"}]' >/dev/null
     done
+    ;;
+  cert-manager)
+    kubectl apply --server-side -f "$home/cert-manager-$CERT_MANAGER/crds" >/dev/null
+    kubectl wait --for=condition=Established crd/certificates.cert-manager.io crd/issuers.cert-manager.io --timeout=30s >/dev/null
+    kubectl apply -f "$kit/cert-manager.yaml" >/dev/null
+    kubectl -n cert-manager rollout status deployment/cert-manager --timeout=90s >/dev/null
     ;;
   down) down ;;
   wipe)

@@ -7,6 +7,8 @@ KUBERNETES=1.36.3
 HELM=4.3.1
 CONTAINERD=2.3.7
 COREDNS=1.14.6
+# That of ../cert-manager/go.mod.
+CERT_MANAGER=1.21.2
 # Major version of the PostgreSQL that runs in pods: that of Debian 12.
 POSTGRES=15
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # images.sh: the images that every cluster of the kit has, as files in its folder. Nothing is pulled: they are made of programs of this machine.
 #   localhost/pause, localhost/coredns, localhost/busybox    what a node needs, and a shell
+#   localhost/cert-manager                                   its controllers, for who asks for them
 #   docker.io/library/postgres:MAJOR                         PostgreSQL of the distribution under the name of the public image
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -43,6 +44,11 @@ if [ ! -f "$images/coredns-$COREDNS.tar" ]; then
   mkdir "$work/coredns"
   cp "$bin/coredns" "$work/coredns/"
   "$kit/image.sh" localhost/coredns:1 "$work/coredns" '{"Entrypoint": ["/coredns"]}' "$images/coredns-$COREDNS.tar"
+fi
+if [ ! -f "$images/cert-manager-$CERT_MANAGER.tar" ]; then
+  mkdir "$work/cert-manager"
+  cp "$home/cert-manager-$CERT_MANAGER/cert-manager" "$work/cert-manager/"
+  "$kit/image.sh" localhost/cert-manager:1 "$work/cert-manager" '{"Entrypoint": ["/cert-manager"]}' "$images/cert-manager-$CERT_MANAGER.tar"
 fi
 if [ ! -f "$images/postgres-$POSTGRES.tar" ]; then
   programs=$("$kit/../../tools/ensure-postgres.sh")

@@ -2,7 +2,7 @@
 # install.sh api|helm|node: what real clusters are made of, built once from Go modules and Debian packages, reused by later runs and other checkouts.
 #   api    etcd, kube-apiserver and kubectl: enough for custom resources, roles and reconciling
 #   helm   also Helm, for the chart
-#   node   also kubelet, controllers, scheduler, proxy, containerd, CoreDNS and the images every cluster needs: real pods (as root)
+#   node   also kubelet, controllers, scheduler, proxy, containerd, CoreDNS, cert-manager and the images every cluster needs: real pods (as root)
 # Prints the directory of the programs.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -62,6 +62,18 @@ if [ "$part" = node ]; then
   if [ ! -x "$bin/coredns" ]; then
     say "building CoreDNS $COREDNS"
     go install -trimpath -ldflags "-s -w" "github.com/coredns/coredns@v$COREDNS" >&2
+  fi
+  if [ ! -d "$home/cert-manager-$CERT_MANAGER" ]; then
+    say "building cert-manager $CERT_MANAGER"
+    (
+      cd "$kit/../cert-manager"
+      rm -rf "$home/cert-manager.new"
+      mkdir -p "$home/cert-manager.new/crds"
+      go build -trimpath -ldflags "-s -w" -o "$home/cert-manager.new/" .
+      cp "$(go list -m -f '{{.Dir}}' github.com/cert-manager/cert-manager)"/deploy/crds/*.yaml "$home/cert-manager.new/crds/"
+      chmod -R u+w "$home/cert-manager.new"
+    ) >&2
+    mv "$home/cert-manager.new" "$home/cert-manager-$CERT_MANAGER"
   fi
   "$kit/images.sh" >&2
 fi

@@ -3,6 +3,7 @@
 mod application;
 mod certificates;
 mod failover;
+mod issued;
 mod links;
 mod storage;
 mod volumes;

@@ -239,6 +239,21 @@ impl Scene {
         until("an append", || self.tidelog_works(&arguments).then_some(()));
     }
 
+    /// How often the first pod of a location has taken other certificates while it runs.
+    pub fn rotations(&self, location: &str) -> f64 {
+        let pod = format!("orders-{location}-0:7441");
+        let path = format!(
+            "/api/v1/namespaces/{}/pods/{pod}/proxy/metrics",
+            self.namespace
+        );
+        let answer = self.at(location).run(&["get", "--raw", &path]).unwrap();
+        let metrics = answer.done().unwrap().output;
+        let mut lines = metrics.lines();
+        let line = lines.find(|l| l.starts_with("tidelog_certificate_rotations_total"));
+        line.and_then(|l| l.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_default()
+    }
+
     /// Events at a location.
     pub fn count(&self, location: &str) -> usize {
         let read = self.tidelog(&["read", "--location", location, "-o", "json"]);

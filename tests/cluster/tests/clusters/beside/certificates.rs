@@ -9,19 +9,7 @@ use crate::scene::{Scene, until};
 fn certificates_are_replaced_while_it_runs() {
     let scene = Scene::beside_others("rotation");
     scene.two_locations("");
-    let rotations = |location: &str| {
-        let pod = format!("orders-{location}-0:7441");
-        let path = format!(
-            "/api/v1/namespaces/{}/pods/{pod}/proxy/metrics",
-            scene.namespace
-        );
-        let get = ["get", "--raw", &path];
-        let metrics = scene.at(location).run(&get).unwrap().done().unwrap().output;
-        let mut lines = metrics.lines();
-        let line = lines.find(|l| l.starts_with("tidelog_certificate_rotations_total"));
-        line.and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
-            .unwrap_or_default()
-    };
+    let rotations = |location: &str| scene.rotations(location);
     let connected = || {
         let link = scene.at("eu").get("rlink/orders").unwrap();
         let mut conditions = link["status"]["conditions"].as_array().unwrap().iter();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, until};
+use crate::scene::{Scene, rest, until};
 
 #[test]
 fn a_link_that_changes_is_in_force_without_a_restart() {
@@ -44,6 +44,7 @@ fn a_link_that_changes_is_in_force_without_a_restart() {
     say(&format!("[{filter}\"remove\"}}]"));
     scene.wait("eu", "evlog/orders", "PeersAgree", "True");
     scene.synced();
+    only_what_a_filter_lets_through_is_copied(&scene);
     assert_eq!(scene.field("eu", "pod/orders-eu-0", "/metadata/uid"), pod);
     assert_eq!(
         scene.field(
@@ -53,4 +54,34 @@ fn a_link_that_changes_is_in_force_without_a_restart() {
         ),
         0
     );
+}
+
+fn only_what_a_filter_lets_through_is_copied(scene: &Scene) {
+    let filter =
+        r#"{"spec": {"filters": [{"name": "no-audits", "cel": "event.type != 'Audited'"}]}}"#;
+    for location in ["eu", "us"] {
+        let patch = ["patch", "rlink", "orders", "--type=merge", "-p", filter];
+        scene.at(location).run(&patch).unwrap().done().unwrap();
+    }
+    // By then it is in force.
+    rest(Duration::from_secs(5));
+    scene.wait("eu", "evlog/orders", "PeersAgree", "True");
+    scene.synced();
+    for type_ in ["Audited", "Placed", "Audited"] {
+        let append = ["append", "--location", "eu", "--type", type_];
+        scene.tidelog(&[&append[..], &["--data", "{}"]].concat());
+    }
+    until("what passes arrives", || {
+        (scene.count("us") == 1).then_some(())
+    });
+    until("what does not is counted", || {
+        let link = scene.at("us").get("rlink/orders").ok()?;
+        let edges = link["status"]["edges"].as_array()?;
+        let edge = edges.iter().find(|e| e["source"] == "eu")?;
+        (edge["filteredTotal"] == 2).then_some(())
+    });
+    scene.synced();
+    assert_eq!((scene.count("eu"), scene.count("us")), (3, 1));
+    let said = scene.tidelog(&["diff", "eu", "us"]);
+    assert!(said.contains("filter"), "{said}");
 }
