@@ -7,10 +7,11 @@ WORKDIR /src
 COPY . .
 # Static: glibc with everything in the program, so that the image needs no system. --target keeps this away from what runs at build time.
 ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
-# What the last build compiled is used again, unless a file has another content: times of files say nothing here.
+# What the last build compiled is used again, unless a file that it was made of has another content: times of files say nothing here.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    sources=$(find . -name target -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) && \
-    if [ "$sources" != "$(cat target/sources 2>/dev/null)" ]; then find . -name target -prune -o -name '*.rs' -exec touch {} +; fi && \
+    sources=$(find . \( -name target -o -path ./tests -o -path ./docs \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) && \
+    if [ "$sources" = "$(cat target/sources 2>/dev/null)" ]; then when=@0; else when=now; fi && \
+    find . -name target -prune -o -type f -exec touch -d "$when" {} + && \
     target=$(rustc -vV | sed -n 's/^host: //p') && \
     cargo build --locked --profile image --target "$target" -p tidelog-operator -p tidelog-sidecar -p tidelog-cli && \
     echo "$sources" >target/sources && \
