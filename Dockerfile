@@ -11,7 +11,7 @@ ENV RUSTFLAGS="-C target-feature=+crt-static" CARGO_INCREMENTAL=0 CARGO_TERM_COL
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     sources=$(find . \( -name target -o -path ./tests -o -path ./docs \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum) && \
     if [ "$sources" = "$(cat target/sources 2>/dev/null)" ]; then when=@0; else when=now; fi && \
-    find . -name target -prune -o -type f -exec touch -d "$when" {} + && \
+    rm -f target/sources && find . -name target -prune -o -type f -exec touch -d "$when" {} + && \
     target=$(rustc -vV | sed -n 's/^host: //p') && \
     cargo build --locked --profile image --target "$target" -p tidelog-operator -p tidelog-sidecar -p tidelog-cli && \
     echo "$sources" >target/sources && \
