@@ -14,7 +14,7 @@ mkdir -p "$(dirname "$log")"
 : >"$log"
 
 # So much of what has no end. Continuous integration asks for longer faults, and goes on with the simulations beside its clusters (.ci/run).
-export SEEDS=${SEEDS:-1000} NETWORK_SEEDS=${NETWORK_SEEDS:-10} MINUTES=${MINUTES:-3}
+export SEEDS=${SEEDS:-1000} NETWORK_SEEDS=${NETWORK_SEEDS:-10} MINUTES=${MINUTES:-2}
 
 steps=(
   "tools:Tools this machine needs"
