@@ -96,13 +96,14 @@ pub(crate) async fn provide(
     if way == Way::Insecure {
         return Ok(None);
     }
-    if let Some(known) = context.certificates.recent(&key, generation) {
-        return Ok(Some(known));
-    }
     let names = Names::new(
         log.metadata.name.as_deref().unwrap_or_default(),
         &location.name,
     );
+    if let Some(known) = context.certificates.recent(&key, generation) {
+        vouch(context, log, &names, &known).await?;
+        return Ok(Some(known));
+    }
     let place = Place {
         context,
         log,
@@ -114,26 +115,36 @@ pub(crate) async fn provide(
         Way::Given(secret) => place.found(secret).await?,
         _ => place.found(&names.tls()).await?,
     };
-    // Everybody who is to trust this location needs it, and nothing else of the Secret.
+    vouch(context, log, &names, &known).await?;
+    let known = Arc::new(known);
+    context
+        .certificates
+        .keep(key, generation, Arc::clone(&known));
+    Ok(Some(known))
+}
+
+/// Everybody who is to trust this location needs its authority, and nothing else of the Secret. Made so on each visit: somebody may have deleted it.
+async fn vouch(
+    context: &Context,
+    log: &EventLog,
+    names: &Names,
+    known: &Known,
+) -> Result<(), Error> {
     let mut vouching = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
             "name": names.vouching(),
             "namespace": log.metadata.namespace,
-            "labels": labels(&names, "authority"),
+            "labels": labels(names, "authority"),
         },
         "data": {AUTHORITY_KEY: known.authority},
     });
-    if way == Way::Own {
+    if way(log) == Way::Own {
         vouching["metadata"]["annotations"] = json!({SECRET_NOTE: names.authority()});
     }
     apply(context, log, &vouching).await?;
-    let known = Arc::new(known);
-    context
-        .certificates
-        .keep(key, generation, Arc::clone(&known));
-    Ok(Some(known))
+    Ok(())
 }
 
 /// What is still good while something has to be mended: what was found last, or what does not need the authority's key.

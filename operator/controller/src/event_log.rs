@@ -18,6 +18,7 @@ use tidelog_build::{
 use tidelog_model::LocationName;
 use tidelog_status::DRIFT_EVERY;
 use tidelog_topology::{Plan, Planner};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::apply::{apply, exists};
 use crate::attending::{self, Turn};
@@ -27,6 +28,17 @@ use crate::database;
 use crate::error::Error;
 use crate::prune::prune;
 use crate::sidecars::Approach;
+
+/// Tells of each log that is deleted what stays of it.
+pub(crate) async fn part(mut deleted: UnboundedReceiver<EventLog>, context: Arc<Context>) {
+    while let Some(log) = deleted.recv().await {
+        // Only who has realised something of it.
+        let here = context.options.location.of(&log);
+        if context.attends_to(&log) == Some(true) && !here.is_empty() {
+            first::tell_deleted(&context, &log).await;
+        }
+    }
+}
 
 /// Visits a log.
 pub(crate) async fn reconcile(log: Arc<EventLog>, context: Arc<Context>) -> Result<Action, Error> {

@@ -27,6 +27,9 @@ use crate::sidecars::{LogKey, Sidecars};
 use crate::watches::{self, objects, objects_once_there};
 use crate::{event_log, replication_link};
 
+/// Between looks at what is not watched.
+const LOOK_AT_SECRETS: Duration = Duration::from_secs(30);
+
 /// Between looks for what is gone.
 const TIDY_EVERY: Duration = Duration::from_secs(30);
 
@@ -60,6 +63,12 @@ pub async fn run(
     let (of_logs, of_links) = (api::<EventLog>, api::<ReplicationLink>);
     let (known, writer) = reflector::store();
     let events = watches::events(of_logs(&client, &options), everything.clone());
+    let (gone, deleted) = mpsc::unbounded_channel();
+    let events = events.inspect(move |event| {
+        if let Ok(watcher::Event::Delete(log)) = event {
+            let _ = gone.send(log.clone());
+        }
+    });
     let logs = Controller::for_stream(events.reflect(writer).applied_objects(), known);
     let (known, writer) = reflector::store();
     let events = watches::events(of_links(&client, &options), everything.clone());
@@ -77,6 +86,7 @@ pub async fn run(
     let (to_logs, logs_asked) = mpsc::unbounded_channel();
     let (to_links, links_asked) = mpsc::unbounded_channel();
     let tidying = tokio::spawn(tidy(context.clone()));
+    let parting = tokio::spawn(event_log::part(deleted, context.clone()));
     let asking = tokio::spawn(ask(visits, to_logs, to_links, context.clone()));
 
     let logs = logs
@@ -151,6 +161,7 @@ pub async fn run(
         });
     future::join(logs, links).await;
     asking.abort();
+    parting.abort();
     tidying.abort();
 }
 
@@ -230,7 +241,7 @@ fn links_of(
     mine.map(|link| ObjectRef::from_obj(&*link)).collect()
 }
 
-/// A visit that failed is made again, later and later.
+/// A visit that failed is made again, later and later; what nobody tells of, a Secret for example, is looked at as often as without failures.
 fn again<K: kube::Resource<DynamicType = ()>>(
     resource: Arc<K>,
     error: &Error,
@@ -238,7 +249,7 @@ fn again<K: kube::Resource<DynamicType = ()>>(
 ) -> Action {
     let uid = resource.meta().uid.clone().unwrap_or_default();
     let failures = context.failed(&uid);
-    let wait = Duration::from_millis(500) * 2u32.pow(failures.min(8));
+    let wait = (Duration::from_millis(500) * 2u32.pow(failures.min(8))).min(LOOK_AT_SECRETS);
     let name = resource.name_any();
     tracing::warn!(kind = %K::kind(&()), name, %error, failures, ?wait, "not done yet");
     Action::requeue(wait)

@@ -173,6 +173,35 @@ mod tests {
     }
 
     #[test]
+    fn an_edge_says_what_its_sidecar_says_of_it() {
+        let said = v1::EdgeStatus {
+            source: "eu".into(),
+            target: "us".into(),
+            state: v1::EdgeState::Unreachable.into(),
+            source_head: Some(17),
+            progress: 12,
+            lag_events: Some(5),
+            lag_seconds: Some(3),
+            filtered_total: 2,
+            last_error: "é".repeat(2_000),
+            ..v1::EdgeStatus::default()
+        };
+        let seen = edge(&said, "us").status;
+        assert_eq!((seen.source.as_str(), seen.target.as_str()), ("eu", "us"));
+        assert_eq!(seen.state, EdgeState::Unreachable);
+        let numbers = (seen.source_head, seen.progress, seen.filtered_total);
+        assert_eq!(numbers, (Some(17), Some(12), Some(2)));
+        assert_eq!((seen.lag_events, seen.lag_seconds), (Some(5), Some(3)));
+        assert_eq!(seen.last_error, Some("é".repeat(1_000)));
+
+        // What nobody knows is not 0.
+        let nothing = edge(&v1::EdgeStatus::default(), "us").status;
+        let unknown = (nothing.source_head, nothing.lag_events, nothing.lag_seconds);
+        assert_eq!(unknown, (None, None, None));
+        assert_eq!(nothing.last_error, None);
+    }
+
+    #[test]
     fn a_certificate_is_late_by_its_own_length() {
         let (hour, day) = (3_600, 86_400);
         for (life, left, is_late) in [

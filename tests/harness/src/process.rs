@@ -21,10 +21,19 @@ pub fn tidelog() -> Result<&'static Path> {
     found.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
+/// The `tidelog-operator` program, in the same way.
+pub fn operator() -> Result<PathBuf> {
+    find_built("tidelog-operator", "tidelog-operator")
+}
+
 fn find(package: &str, name: &str) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os(PROGRAM_VARIABLE) {
         return Ok(named.into());
     }
+    find_built(package, name)
+}
+
+fn find_built(package: &str, name: &str) -> Result<PathBuf> {
     // .../target/debug/deps/test-1234 is a test, .../target/debug/name a program beside the one under test.
     let test = std::env::current_exe().context("where is this test?")?;
     let directory = test
@@ -50,6 +59,19 @@ fn find(package: &str, name: &str) -> Result<PathBuf> {
         .current_dir(&root);
     if directory.ends_with("release") {
         command.arg("--release");
+    }
+    // What cargo tells a test of its own package is nothing that another build is to see: build scripts would run again for it, now and at the next build.
+    for (variable, _) in std::env::vars_os() {
+        let told = variable.to_string_lossy();
+        let of_package = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        if of_package.iter().any(|begin| told.starts_with(begin)) || told == "OUT_DIR" {
+            command.env_remove(&variable);
+        }
     }
     if let Some(target) = directory.parent() {
         command.env("CARGO_TARGET_DIR", target);

@@ -1,4 +1,5 @@
-//! What is told of a log once, when it is met for the first time: what an earlier one of its name has left, and what will stay of this one.
+//! What is told of a log once: when it is met for the first time what an earlier one of its name has left and what will stay of this one, and when it is
+//! deleted how to take it back.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
@@ -46,6 +47,17 @@ pub(super) async fn tell(
     Ok(())
 }
 
+/// Tells of a log that is gone. Its namespace may be going as well: then nobody can be told.
+pub(super) async fn tell_deleted(context: &Context, log: &EventLog) {
+    let (metrics, kind) = (&context.metrics, EventType::Normal);
+    let reason = "Deleted".to_owned();
+    let note = parting_words(log);
+    context
+        .events
+        .publish(metrics, log, kind, reason, note)
+        .await;
+}
+
 /// What the operator makes for a location and nobody owns.
 fn outliving(log: &EventLog, location: &Location) -> Vec<(&'static str, String)> {
     let names = Names::new(&log.name_any(), &location.name);
@@ -86,18 +98,27 @@ fn is_left(found: &ObjectMeta, log: &EventLog, names: &Names) -> bool {
     is_older && !is_owned && whose::check("object", found, names).is_ok()
 }
 
+/// What goes with a log, and what stays.
+fn fate(log: &EventLog) -> String {
+    let (goes, volumes) = match log.spec.deletion_policy {
+        DeletionPolicy::Retain => ("", "volumes, "),
+        DeletionPolicy::Delete => ("the volumes of managed databases go with it, ", ""),
+    };
+    format!("{goes}{volumes}Secrets ..-ca and ..-pg and ConfigMaps ..-witness stay")
+}
+
+fn parting_words(log: &EventLog) -> String {
+    let fate = fate(log);
+    format!(
+        "deleted: {fate}; an EventLog of the same name takes them over; {PAGE} says how to remove everything"
+    )
+}
+
 /// Reason and note of each Event.
 fn words(log: &EventLog, left: &[String]) -> Vec<(&'static str, String)> {
-    let goes = match log.spec.deletion_policy {
-        DeletionPolicy::Retain => "",
-        DeletionPolicy::Delete => "the volumes of managed databases go with it, ",
-    };
-    let volumes = match log.spec.deletion_policy {
-        DeletionPolicy::Retain => "volumes, ",
-        DeletionPolicy::Delete => "",
-    };
+    let fate = fate(log);
     let stays = format!(
-        "when this EventLog is deleted {goes}{volumes}Secrets ..-ca and ..-pg and ConfigMaps ..-witness stay; {PAGE} says how to take it back and how to remove everything"
+        "when this EventLog is deleted {fate}; {PAGE} says how to take it back and how to remove everything"
     );
     let mut told = vec![("Begun", stays)];
     if !left.is_empty() {
@@ -202,6 +223,18 @@ mod tests {
         let gone = &told(&json!({"deletionPolicy": "Delete"}), 0)[0].1;
         assert!(
             gone.contains("volumes of managed databases go with it"),
+            "{gone}"
+        );
+
+        let parting = |spec: &Value| parting_words(&log(spec));
+        let (kept, gone) = (
+            parting(&json!({})),
+            parting(&json!({"deletionPolicy": "Delete"})),
+        );
+        assert!(kept.starts_with("deleted: volumes, Secrets"), "{kept}");
+        assert!(kept.contains(PAGE), "{kept}");
+        assert!(
+            gone.starts_with("deleted: the volumes of managed databases go"),
             "{gone}"
         );
 

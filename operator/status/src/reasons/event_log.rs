@@ -381,6 +381,12 @@ pub const EVENT_LOG_REASONS: &[ReasonRow] = &[
         "Nothing. How to take a log back, and how to remove everything, is on the page about leaving.",
     ),
     row(
+        "Deleted",
+        &[],
+        "The EventLog is deleted. The note says what stays of it.",
+        "To take the log back, apply it again under the same name; how to remove everything is on the page about leaving.",
+    ),
+    row(
         "Readopted",
         &[],
         "Volumes, Secrets or the witness of an earlier EventLog of this name were there, belonged to nobody, and are used again. The note names them.",

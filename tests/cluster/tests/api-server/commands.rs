@@ -5,26 +5,18 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tidelog_cluster_tests::{ApiServer, Kubectl};
+use tidelog_harness::process;
 
 use crate::definitions::namespace;
 use crate::operator::Operator;
 use crate::reconcile::{appears, apply, condition, link, until};
 
-/// The `tidelog` of the build that this test belongs to; made once where it is missing.
+/// The `tidelog` of the build that this test belongs to.
 fn program() -> PathBuf {
-    if let Some(named) = std::env::var_os("TIDELOG_CLI") {
-        return named.into();
+    match std::env::var_os("TIDELOG_CLI") {
+        Some(named) => named.into(),
+        None => process::tidelog().unwrap().to_owned(),
     }
-    let test = std::env::current_exe().unwrap();
-    let directory = test.ancestors().nth(2).unwrap();
-    let program = directory.join("tidelog");
-    if !program.exists() {
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--locked", "-p", "tidelog-cli", "--bin", "tidelog"]);
-        build.env("CARGO_TARGET_DIR", directory.parent().unwrap());
-        assert!(build.status().unwrap().success());
-    }
-    program
 }
 
 fn tidelog(kubeconfig: &Path, arguments: &[&str]) -> Output {

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidelog_cluster_tests::{ApiServer, Kubectl};
+use tidelog_harness::process;
 use tidelog_harness::proxy::{Flow, Rules, Treatment};
 
 use crate::definitions::namespace;
@@ -18,17 +18,6 @@ use crate::watched::proxy;
 
 /// A lease counts 15 s, and is taken some seconds later; the machine may be busy.
 const A_LEASE: Duration = Duration::from_mins(1);
-
-/// The program, made from what is there now.
-fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let directory = test.ancestors().nth(2).unwrap();
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--locked", "--quiet", "-p", "tidelog-operator"]);
-    build.env("CARGO_TARGET_DIR", directory.parent().unwrap());
-    assert!(build.status().unwrap().success());
-    directory.join("tidelog-operator")
-}
 
 /// One process; it ends with its test.
 pub struct Process {
@@ -58,7 +47,7 @@ impl Process {
         let file = folder.path().join("kubeconfig");
         fs::write(&file, kubeconfig.to_string()).unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new(program())
+        let child = Command::new(process::operator().unwrap())
             .args(["--location", location, "--listen=127.0.0.1:0"])
             .args(["--namespace", namespace, "--identity", name])
             .args(["--operator-namespace", &format!("{namespace}-system")])

@@ -14,7 +14,9 @@ fn told(kubectl: &Kubectl) -> Vec<(String, String)> {
     let events = list["items"].as_array().unwrap().iter();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let mut told: Vec<(String, String)> = events
-        .filter(|e| ["Begun", "Readopted"].contains(&e["reason"].as_str().unwrap_or_default()))
+        .filter(|e| {
+            ["Begun", "Deleted", "Readopted"].contains(&e["reason"].as_str().unwrap_or_default())
+        })
         .inspect(|e| assert!(e["series"].is_null(), "{e}"))
         .map(|e| (text(&e["reason"]), text(&e["note"])))
         .collect();
@@ -75,4 +77,25 @@ fn what_an_earlier_log_has_left_and_what_will_stay_is_told_once() {
         &log(&["eu", "us"], "").replace("name: orders}", "name: carts}"),
     );
     until("it is told", || (told(&kubectl).len() == 3).then_some(()));
+
+    // Whoever deletes it is told what stays, and all that it owns goes: there is no finalizer that waits for anybody.
+    let delete = ["delete", "evlog", "carts", "--timeout=10s"];
+    kubectl.run(&delete).unwrap().done().unwrap();
+    let all = until("its end is told", || {
+        let told = told(&kubectl);
+        (told.len() == 4).then_some(told)
+    });
+    let (_, stays) = all.iter().find(|(reason, _)| reason == "Deleted").unwrap();
+    assert!(
+        stays.starts_with("deleted: volumes, Secrets") && stays.contains("uninstall.md"),
+        "{stays}"
+    );
+    // Nobody collects garbage here, nor does the operator make it anew.
+    let left = kubectl.get("statefulset/carts-eu").unwrap();
+    assert_eq!(left["metadata"]["ownerReferences"][0]["name"], "carts");
+    let delete = ["delete", "statefulset", "carts-eu"];
+    kubectl.run(&delete).unwrap().done().unwrap();
+    rest(Duration::from_secs(2));
+    assert!(kubectl.get("statefulset/carts-eu").is_err());
+    kubectl.get("secret/carts-eu-ca").unwrap();
 }

@@ -73,6 +73,7 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         });
         let (status, ..) = scene.condition(here, "evlog/orders", "Ready").unwrap();
         assert_eq!(status, "True");
+        edges_while_cut(&scene, here);
     }
     // The one that answers may be trying again just now.
     let unknown = ["unreachable", "unknown"];
@@ -104,6 +105,26 @@ fn two_clusters_share_a_log_are_cut_and_heal() {
         }
     }
     tools::agree(&scene);
+}
+
+/// What the status says of an edge whose peer is away, and that no pod becomes unready for it.
+fn edges_while_cut(scene: &Scene, here: &str) {
+    until("each edge says what is wrong", || {
+        let edges = scene.field(here, "rlink/orders", "/status/edges");
+        let edges = edges.as_array()?;
+        let wrong = |edge: &serde_json::Value| {
+            ["Unreachable", "Connecting"].contains(&edge["state"].as_str().unwrap_or_default())
+                && edge["lastError"]
+                    .as_str()
+                    .is_some_and(|error| !error.is_empty())
+        };
+        (edges.len() == 2 && edges.iter().all(wrong)).then_some(())
+    });
+    let ready = scene.field(here, &format!("pod/orders-{here}-0"), "/status/conditions");
+    let ready = ready.as_array().unwrap().iter();
+    let ready: Vec<_> = ready.filter(|c| c["type"] == "Ready").collect();
+    assert_eq!(ready.len(), 1);
+    assert_eq!(ready[0]["status"], "True", "{ready:?}");
 }
 
 /// With real sidecars and nothing that changes, nobody writes anything about logs.
