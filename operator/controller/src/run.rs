@@ -249,15 +249,34 @@ fn again<K: kube::Resource<DynamicType = ()>>(
 ) -> Action {
     let uid = resource.meta().uid.clone().unwrap_or_default();
     let failures = context.failed(&uid);
-    let wait = (Duration::from_millis(500) * 2u32.pow(failures.min(8))).min(LOOK_AT_SECRETS);
+    let wait = until_again(failures);
     let name = resource.name_any();
     tracing::warn!(kind = %K::kind(&()), name, %error, failures, ?wait, "not done yet");
     Action::requeue(wait)
+}
+
+fn until_again(failures: u32) -> Duration {
+    let wait = Duration::from_millis(500) * 2u32.pow(failures.min(8));
+    wait.min(LOOK_AT_SECRETS)
 }
 
 /// What went wrong with the watches themselves; visits tell for themselves.
 fn told<E: std::fmt::Display>(error: Option<E>) {
     if let Some(error) = error {
         tracing::debug!(%error, "a visit or a watch ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visit_that_failed_is_made_again_later_and_later_and_within_half_a_minute() {
+        let waits: Vec<u64> = (0..9)
+            .map(|failures| until_again(failures).as_secs())
+            .collect();
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(until_again(u32::MAX), LOOK_AT_SECRETS);
     }
 }

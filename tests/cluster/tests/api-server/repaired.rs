@@ -87,6 +87,18 @@ fn undone(kubectl: &Kubectl, name: &str, before: &Value, is_new: bool) -> Durati
 }
 
 #[test]
+fn what_vouches_for_a_location_is_back_within_seconds() {
+    let kubectl = namespace("vouching");
+    let _operator = Operator::start("vouching", "eu");
+    apply(&kubectl, &log(&["eu", "us"], ""));
+    for name in ["configmap/orders-eu-authority", "configmap/orders-eu-trust"] {
+        let before = appears(&kubectl, name);
+        kubectl.run(&["delete", name]).unwrap().done().unwrap();
+        undone(&kubectl, name, &before, true);
+    }
+}
+
+#[test]
 fn each_kind_that_is_deleted_or_edited_is_back_within_seconds() {
     let kubectl = namespace("repaired");
     define(
