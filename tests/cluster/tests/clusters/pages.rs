@@ -172,8 +172,8 @@ fn is_about_a_watch(line: &str) -> bool {
 fn looks(typed: &str) -> bool {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let verbs: &[&str] = match words.first() {
-        Some(&"kubectl") => &["get", "logs", "describe", "can-i"],
-        Some(&"tidelog") => &["read", "diff", "status", "verify"],
+        Some(&"kubectl") => &["get", "logs", "describe", "events", "can-i"],
+        Some(&"tidelog") => &["read", "diff", "status", "verify", "check"],
         _ => return false,
     };
     // Before the first pipe there is one command.
