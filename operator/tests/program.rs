@@ -17,7 +17,7 @@ fn help_names_every_option_and_begins_with_what_it_is_for() {
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(
-        help.starts_with("Realises the locations of its cluster"),
+        help.starts_with("The operator: realises the locations of its cluster"),
         "{help}"
     );
     for option in [
