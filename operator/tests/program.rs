@@ -12,7 +12,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn help_names_every_option_and_begins_with_what_it_is_for() {
+fn help_begins_with_what_it_is_for_and_names_what_it_takes() {
     let output = run(&["--help"]);
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();

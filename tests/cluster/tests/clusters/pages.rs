@@ -173,7 +173,7 @@ fn looks(typed: &str) -> bool {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let verbs: &[&str] = match words.first() {
         Some(&"kubectl") => &["get", "logs", "describe", "events", "can-i"],
-        Some(&"tidelog") => &["read", "diff", "status", "verify", "check"],
+        Some(&"tidelog") => &["read", "diff", "status", "verify"],
         _ => return false,
     };
     // Before the first pipe there is one command.
